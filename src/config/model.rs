@@ -1,0 +1,380 @@
+//! The configuration as the rest of the program sees it: every value parsed, every default filled in, every name
+//! resolved to a position. A `Config` that exists is a valid one; only [`super::validate`] makes it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderName;
+use ipnet::IpNet;
+use jsonwebtoken::Algorithm;
+
+use crate::pattern::{HostPattern, MethodSet, PathPattern};
+use crate::secret::Secret;
+
+/// One whole, valid configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `[server]`
+    pub server: Server,
+    /// `[admin]`; no table, no admin listener.
+    pub admin: Option<Admin>,
+    /// `[issuers.*]`, sorted by name. [`Route::issuers`] holds positions in it.
+    pub issuers: Vec<Issuer>,
+    /// `[upstreams.*]`, sorted by name. [`Route::upstream`] is a position in it.
+    pub upstreams: Vec<Upstream>,
+    /// `[[routes]]`, in the order of the file.
+    pub routes: Vec<Route>,
+    /// `[[tests]]`, in the order of the file.
+    pub tests: Vec<PolicyTest>,
+    /// `[identity_headers]`: header to JSON Pointer into the claims, beside the four `X-Auth-*` that are always set.
+    pub identity_headers: Vec<(HeaderName, String)>,
+    /// `[log]`
+    pub log: Log,
+    /// `[authority]`: the embedded development Authorization Server.
+    pub authority: Option<Authority>,
+    /// Files whose content is part of this configuration (certificates, keys, secrets), absolute.
+    /// A reload watches their content.
+    pub files: Vec<PathBuf>,
+}
+
+/// `[server]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Cleartext addresses (HTTP/1.1, and HTTP/2 with prior knowledge); port 0 lets the system choose.
+    pub listen: Vec<SocketAddr>,
+    /// Worker threads, one listener and one runtime each; at least 1. Default: one per core.
+    pub workers: usize,
+    /// The origin (`https://host[:port]`, no path, no trailing slash) that names the protected resource (RFC 9728).
+    pub public_url: Option<String>,
+    /// Where the last good key sets are kept; `None` keeps nothing on disk.
+    pub state_dir: Option<PathBuf>,
+    /// `[server.tls]`
+    pub tls: Option<ServerTls>,
+    /// `[server.limits]`
+    pub limits: Limits,
+    /// Peers whose `Forwarded` and `X-Forwarded-*` are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How long requests in flight may take after SIGTERM before they are cut (`drain_timeout`, default 30 s).
+    pub drain_timeout: Duration,
+}
+
+/// `[server.tls]`: HTTP/1.1 and HTTP/2 by ALPN.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerTls {
+    /// Addresses served with TLS.
+    pub listen: Vec<SocketAddr>,
+    /// PEM file: the certificate chain, leaf first.
+    pub certificate: PathBuf,
+    /// PEM file: the private key of the leaf.
+    pub private_key: PathBuf,
+    /// PEM file: authorities of client certificates; when set, a client without one is refused at the handshake.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// `[server.limits]`: what one client may take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// From the first byte of a request (or the accepted connection) to the end of its head. Default 10 s.
+    pub header_timeout: Duration,
+    /// A connection with no request is closed after this. Default 75 s.
+    pub idle_timeout: Duration,
+    /// Bytes of one request head. Default 64 KiB.
+    pub max_header_bytes: usize,
+    /// Fields of one request head. Default 100.
+    pub max_headers: usize,
+    /// Bytes of one request body; `None`: no limit. Default no limit.
+    pub max_body_bytes: Option<u64>,
+    /// Connections open at once, over all workers. Default 10,000.
+    pub max_connections: usize,
+}
+
+/// `[admin]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// Where `/metrics`, `/healthz`, `/readyz` and `/config` are served.
+    pub listen: SocketAddr,
+}
+
+/// `[issuers.NAME]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issuer {
+    /// The table's name.
+    pub name: Arc<str>,
+    /// Compared with `iss` exactly, byte by byte.
+    pub issuer: Arc<str>,
+    /// A token must name one of these in `aud` (for Cognito: in `client_id`). Never empty.
+    pub audiences: Vec<String>,
+    /// Whose token shape this is.
+    pub profile: Profile,
+    /// The accepted `typ` values; the profile's, unless `token_types` is written. Never empty.
+    pub token_types: Vec<TokenType>,
+    /// Where the keys come from.
+    pub keys: KeySource,
+    /// Accepted signature algorithms; asymmetric only. Default: all that we know.
+    pub algorithms: Vec<Algorithm>,
+    /// Tolerance on `exp`, `nbf` and `iat`. Default 30 s.
+    pub clock_skew: Duration,
+    /// Claims that must be present beside `iss`, `aud` and `exp`.
+    pub required_claims: Vec<String>,
+    /// PEM file: certificate authorities for this issuer's URLs, instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Whether http URLs off loopback are allowed.
+    pub allow_http: bool,
+    /// How long the last good keys serve when the issuer cannot be reached. Default 24 h.
+    pub max_stale: Duration,
+    /// Least time between two refetches that unknown `kid`s cause (`refetch_cooldown`). Default 5 s.
+    pub refetch_cooldown: Duration,
+}
+
+/// Whose token shape an issuer writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// RFC 9068, the strict default: `typ` is `at+jwt`.
+    Rfc9068,
+    /// Okta.
+    Okta,
+    /// Auth0.
+    Auth0,
+    /// Microsoft Entra ID.
+    Entra,
+    /// Keycloak.
+    Keycloak,
+    /// Amazon Cognito: no `aud` in access tokens, `client_id` stands in for it.
+    Cognito,
+}
+
+/// One accepted value of a token's `typ` header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenType {
+    /// This media type, lower case, without `application/`.
+    Named(String),
+    /// No `typ` at all.
+    Absent,
+}
+
+/// Where an issuer's keys come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeySource {
+    /// `ISSUER/.well-known/openid-configuration`, then RFC 8414's inserted form; its `issuer` must match.
+    Discovery,
+    /// A JWK Set at this URL.
+    Uri(String),
+    /// A JWK Set in this file.
+    File(PathBuf),
+}
+
+/// `[upstreams.NAME]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream {
+    /// The table's name.
+    pub name: Arc<str>,
+    /// Replicas, taken in turn. Never empty.
+    pub servers: Vec<Origin>,
+    /// Which Host the upstream sees.
+    pub host: UpstreamHost,
+    /// To open a connection, TLS included. Default 2 s.
+    pub connect_timeout: Duration,
+    /// From the sent request to the head of the response. Default 30 s.
+    pub response_timeout: Duration,
+    /// A kept connection without a request is closed after this. Default 60 s.
+    pub idle_timeout: Duration,
+    /// PEM file: certificate authorities, instead of the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// One server of an upstream: scheme, host and port, no path.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// How it is spoken to.
+    pub scheme: Scheme,
+    /// A name, an IPv4 address or an IPv6 address without brackets.
+    pub host: String,
+    /// Written or the scheme's default.
+    pub port: u16,
+}
+
+/// How an upstream server is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// HTTP/1.1 in cleartext.
+    Http,
+    /// TLS; HTTP/2 or HTTP/1.1 by ALPN.
+    Https,
+    /// HTTP/2 in cleartext with prior knowledge.
+    H2c,
+}
+
+/// Which Host the upstream sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UpstreamHost {
+    /// What the client sent.
+    Keep,
+    /// The upstream server's own authority.
+    Upstream,
+    /// This one.
+    Named(String),
+}
+
+/// `[[routes]]`
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// Its name in logs and metrics; unique. Default: `route-N` by position, from 1.
+    pub name: Arc<str>,
+    /// Any host when empty.
+    pub hosts: Vec<HostPattern>,
+    /// The path.
+    pub path: PathPattern,
+    /// The methods.
+    pub methods: MethodSet,
+    /// Position in [`Config::upstreams`].
+    pub upstream: usize,
+    /// Who may come in.
+    pub access: Access,
+    /// All of these scopes are needed.
+    pub scopes: Vec<String>,
+    /// One of these scopes is needed; empty: no such rule.
+    pub any_scope: Vec<String>,
+    /// JSON Pointer into the claims to the accepted values: the claim equals one, or is an array that contains one.
+    pub claims: Vec<(String, Vec<serde_json::Value>)>,
+    /// Positions in [`Config::issuers`]; never empty unless `access` is public. Default: all.
+    pub issuers: Vec<usize>,
+    /// Narrows the issuer's audiences; empty: the issuer's decide.
+    pub audiences: Vec<String>,
+    /// What the upstream gets of the credential.
+    pub credential: Credential,
+    /// Cut from the front of the path before forwarding; literal whole segments, as `/v1`.
+    pub strip_prefix: Option<String>,
+    /// The resource identifier (RFC 9728), in place of `public_url`.
+    pub resource: Option<String>,
+    /// Whether `%2F` counts as a plain character of its segment (`encoded_slash = "segment"`); else it is ambiguous.
+    pub encoded_slash_in_segment: bool,
+    /// Line in the file, from 1.
+    pub line: usize,
+}
+
+/// Who may use a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// A valid token is needed.
+    Token,
+    /// No token is fine, a bad one is not.
+    Optional,
+    /// Everybody; credentials are not looked at.
+    Public,
+}
+
+/// What the upstream gets of the caller's credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Credential {
+    /// As it came.
+    Pass,
+    /// Nothing.
+    Drop,
+}
+
+/// `[[tests]]`
+#[derive(Debug, Clone)]
+pub struct PolicyTest {
+    /// The method.
+    pub method: http::Method,
+    /// The absolute URL, as written.
+    pub url: String,
+    /// `None`: anonymous. Absent `iss`, `aud`, `exp` get good values.
+    pub claims: Option<serde_json::Map<String, serde_json::Value>>,
+    /// `allow` or a denial code.
+    pub expect: String,
+    /// Line in the file, from 1.
+    pub line: usize,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// The form of the access log.
+    pub access: AccessLog,
+    /// Filter of the diagnostic log, as `info` or `tollgate=debug`.
+    pub level: String,
+    /// How a principal's subject is shown.
+    pub subject: SubjectLog,
+}
+
+/// The form of the access log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccessLog {
+    /// One JSON object a line.
+    Json,
+    /// Columns for a person.
+    Pretty,
+    /// Pretty on a terminal, else JSON; the default.
+    Auto,
+    /// No access log.
+    Off,
+}
+
+/// How a principal's subject is shown in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SubjectLog {
+    /// [`crate::secret::stand_in`] of issuer and subject; the default.
+    Hash,
+    /// As it is.
+    Plain,
+    /// Not at all.
+    None,
+}
+
+/// `[authority]`: the embedded development Authorization Server.
+#[derive(Debug, Clone)]
+pub struct Authority {
+    /// Where it listens; loopback unless `allow_remote`.
+    pub listen: SocketAddr,
+    /// Its issuer identifier, also the base of its endpoints.
+    pub issuer: String,
+    /// `aud` of its access tokens when a client asks for no resource.
+    pub audience: String,
+    /// Lifetime of its access tokens (`token_lifetime`, default 5 min).
+    pub token_lifetime: Duration,
+    /// Its users.
+    pub users: Vec<AuthorityUser>,
+    /// Its clients.
+    pub clients: Vec<AuthorityClient>,
+}
+
+/// `[[authority.users]]`
+#[derive(Debug, Clone)]
+pub struct AuthorityUser {
+    /// Signs in with it.
+    pub name: String,
+    /// `sub`; default: the name.
+    pub sub: String,
+    /// The password.
+    pub password: Secret,
+    /// Claims by name.
+    pub claims: BTreeMap<String, serde_json::Value>,
+}
+
+/// `[[authority.clients]]`
+#[derive(Debug, Clone)]
+pub struct AuthorityClient {
+    /// `client_id`.
+    pub id: String,
+    /// Absent: a public client.
+    pub secret: Option<Secret>,
+    /// Grants that it may use, by their names in RFC 7591 (`client_credentials`, ...).
+    pub grants: Vec<String>,
+    /// Scopes that it may ask for.
+    pub scopes: Vec<String>,
+    /// Whether it authenticates by `client_secret_post` rather than `client_secret_basic`; `None`: either.
+    pub auth: Option<ClientAuth>,
+}
+
+/// How a client authenticates at the token endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// `client_secret_basic`
+    Basic,
+    /// `client_secret_post`
+    Post,
+}

@@ -1,0 +1,96 @@
+//! Denials: the closed list of expected refusals. What each looks like to a caller is `gateway::respond`'s to say.
+
+use crate::pattern::MethodSet;
+use crate::token::{Rejection, RejectionCode};
+
+/// Why a request was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Denial {
+    /// No token came, and the route needs one.
+    NoCredential,
+    /// The token is not accepted.
+    Token(Rejection),
+    /// The token's scopes are not enough.
+    InsufficientScope {
+        /// All scopes that the route names, space-delimited.
+        needed: String,
+        /// For operators.
+        detail: String,
+    },
+    /// A claim has none of the accepted values.
+    ClaimRefused {
+        /// JSON Pointer to the claim.
+        pointer: String,
+    },
+    /// No route matches host and path.
+    NoRoute,
+    /// Routes match host and path, none of them the method.
+    MethodNotAllowed {
+        /// What would be allowed.
+        allow: MethodSet,
+    },
+    /// The path can be read in a way that leads to another route.
+    AmbiguousPath {
+        /// Which reading, for operators.
+        detail: String,
+    },
+    /// The request itself is not well-formed.
+    BadRequest {
+        /// For operators and callers.
+        detail: &'static str,
+    },
+    /// The body is longer than `max_body_bytes`.
+    BodyTooLarge,
+    /// The head has more or larger fields than the limits.
+    HeadersTooLarge,
+}
+
+impl Denial {
+    /// The code as callers, logs and metrics see it.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NoCredential => "no_credential",
+            Self::Token(rejection) => rejection.code.as_str(),
+            Self::InsufficientScope { .. } => "insufficient_scope",
+            Self::ClaimRefused { .. } => "claim_refused",
+            Self::NoRoute => "no_route",
+            Self::MethodNotAllowed { .. } => "method_not_allowed",
+            Self::AmbiguousPath { .. } => "ambiguous_path",
+            Self::BadRequest { .. } => "bad_request",
+            Self::BodyTooLarge => "body_too_large",
+            Self::HeadersTooLarge => "headers_too_large",
+        }
+    }
+
+    /// What exactly was wrong, for operators.
+    #[must_use]
+    pub fn detail(&self) -> String {
+        match self {
+            Self::NoCredential => "no Authorization header with the scheme Bearer".into(),
+            Self::Token(rejection) => rejection.detail.clone().into_owned(),
+            Self::InsufficientScope { detail, .. } | Self::AmbiguousPath { detail } => detail.clone(),
+            Self::ClaimRefused { pointer } => format!("the claim at {pointer:?} has none of the accepted values"),
+            Self::NoRoute => "no route matches this host and path".into(),
+            Self::MethodNotAllowed { .. } => "the routes of this path do not have this method".into(),
+            Self::BadRequest { detail } => (*detail).into(),
+            Self::BodyTooLarge => "the body is longer than max_body_bytes".into(),
+            Self::HeadersTooLarge => "the head is larger than the limits".into(),
+        }
+    }
+
+    /// Whether the token itself was refused (RFC 6750, `invalid_token`).
+    #[must_use]
+    pub const fn rejection(&self) -> Option<RejectionCode> {
+        match self {
+            Self::Token(rejection) => Some(rejection.code),
+            _ => None,
+        }
+    }
+}
+
+impl From<Rejection> for Denial {
+    fn from(rejection: Rejection) -> Self {
+        Self::Token(rejection)
+    }
+}
