@@ -1,0 +1,96 @@
+//! TLS of our own listeners: certificate, key and, when asked for, authorities of client certificates.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+/// Where the PEM files of a listener are.
+#[derive(Debug, Clone)]
+pub struct Files {
+    /// The certificate chain, leaf first.
+    pub certificate: PathBuf,
+    /// The private key of the leaf.
+    pub private_key: PathBuf,
+    /// Authorities of client certificates; a client without one is then refused.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// Why the files make no TLS configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file cannot be read or holds no such PEM item.
+    #[error("{path}: {source}")]
+    Pem {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: rustls_pki_types::pem::Error,
+    },
+    /// The file holds no certificate.
+    #[error("{0}: no certificate in it")]
+    NoCertificate(PathBuf),
+    /// Key and certificate do not belong together, or rustls does not take them.
+    #[error("{path}: {source}")]
+    Refused {
+        /// The certificate file.
+        path: PathBuf,
+        /// What rustls says.
+        source: rustls::Error,
+    },
+    /// The authorities of client certificates cannot be used.
+    #[error("{path}: {source}")]
+    ClientAuthorities {
+        /// The file.
+        path: PathBuf,
+        /// What rustls says.
+        source: rustls::server::VerifierBuilderError,
+    },
+}
+
+/// Reads the files into a configuration that offers HTTP/2 and HTTP/1.1.
+///
+/// # Errors
+/// The first file that cannot be used.
+pub fn server_config(files: &Files) -> Result<ServerConfig, TlsError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let refused = |source| TlsError::Refused { path: files.certificate.clone(), source };
+    let versions = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(refused)?;
+    let clients = match &files.client_ca {
+        None => versions.with_no_client_auth(),
+        Some(path) => {
+            let roots = Arc::new(roots(path)?);
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider)
+                .build()
+                .map_err(|source| TlsError::ClientAuthorities { path: path.clone(), source })?;
+            versions.with_client_cert_verifier(verifier)
+        }
+    };
+    let key = PrivateKeyDer::from_pem_file(&files.private_key).map_err(pem(&files.private_key))?;
+    let mut config = clients.with_single_cert(certificates(&files.certificate)?, key).map_err(refused)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
+    let mut store = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        store.add(certificate).map_err(|source| TlsError::Refused { path: path.into(), source })?;
+    }
+    Ok(store)
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let chain: Vec<_> =
+        CertificateDer::pem_file_iter(path).map_err(pem(path))?.collect::<Result<_, _>>().map_err(pem(path))?;
+    if chain.is_empty() { Err(TlsError::NoCertificate(path.into())) } else { Ok(chain) }
+}
+
+fn pem(path: &Path) -> impl Fn(rustls_pki_types::pem::Error) -> TlsError + '_ {
+    move |source| TlsError::Pem { path: path.into(), source }
+}
