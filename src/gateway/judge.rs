@@ -1,0 +1,166 @@
+//! The judgement of one request, in three steps: [`locate`] the route, [`authenticate`] the caller, and
+//! [`crate::policy::decide`]. `explain`, `[[tests]]` and the gateway itself take the same three.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use http::header::HOST;
+use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
+
+use crate::clock::UnixTime;
+use crate::observe::exchange::CacheResult;
+use crate::pattern::canonical_host;
+use crate::policy::{Access, Denial, Speaks};
+use crate::proxy::{Identified, IdentityHeaders, identity};
+use crate::route::Located;
+use crate::token::cache::{Local, Lookup};
+use crate::token::extract;
+use crate::token::jwt::Jws;
+use crate::token::principal::Principal;
+use crate::token::{Rejection, RejectionCode};
+
+use super::snapshot::{Issuer, Route, Snapshot};
+
+/// What a good token is worth: who it speaks for, and what upstreams are told about them.
+#[derive(Debug)]
+pub struct Verdict {
+    /// Who it speaks for.
+    pub principal: Principal,
+    /// What upstreams are told.
+    pub identity: IdentityHeaders,
+}
+
+impl Speaks for Verdict {
+    fn principal(&self) -> &Principal {
+        &self.principal
+    }
+}
+
+impl Identified for Verdict {
+    fn identity(&self) -> &IdentityHeaders {
+        &self.identity
+    }
+}
+
+/// A verdict as a worker holds it.
+pub type Held = crate::token::cache::Verdict<Verdict>;
+
+/// Which host a request is for.
+#[derive(Debug, Clone)]
+pub struct Target<'r> {
+    /// As the client wrote it, port included.
+    pub authority: HeaderValue,
+    /// In lower case, without port and trailing dot.
+    pub host: Cow<'r, str>,
+}
+
+/// Which host a request is for: its target's authority, if the target is absolute or the protocol HTTP/2, else its one
+/// Host field (RFC 9112 section 3.2). `None` for an HTTP/1.0 request without.
+///
+/// # Errors
+/// `bad_request` when there are several, when they differ, or when it is no valid host.
+pub fn target<B>(request: &Request<B>) -> Result<Option<Target<'_>>, Denial> {
+    let mut fields = request.headers().get_all(HOST).iter();
+    let field = fields.next();
+    if fields.next().is_some() {
+        return Err(Denial::BadRequest { detail: "The request has more than one Host." });
+    }
+    let absolute = request.uri().authority().map(|authority| authority.as_str());
+    let (authority, text) = match (absolute, field) {
+        (Some(absolute), field) => {
+            if request.version() >= Version::HTTP_2 && field.is_some_and(|field| field != absolute) {
+                return Err(Denial::BadRequest { detail: "The request's :authority and Host differ." });
+            }
+            (HeaderValue::try_from(absolute).ok(), Some(absolute))
+        }
+        (None, Some(field)) => (Some(field.clone()), field.to_str().ok()),
+        (None, None) if request.version() == Version::HTTP_10 => return Ok(None),
+        (None, None) => return Err(Denial::BadRequest { detail: "The request names no Host." }),
+    };
+    let host = text.and_then(canonical_host);
+    match (authority, host) {
+        (Some(authority), Some(host)) => Ok(Some(Target { authority, host })),
+        _ => Err(Denial::BadRequest { detail: "The request's Host is not a valid one." }),
+    }
+}
+
+/// Finds the route: pure.
+///
+/// # Errors
+/// `bad_request`, `ambiguous_path`, `no_route` or `method_not_allowed`.
+pub fn locate<'r>(
+    snapshot: &Snapshot,
+    host: Option<&str>,
+    uri: &'r Uri,
+    method: &Method,
+) -> Result<Located<'r>, Denial> {
+    snapshot.table.locate(host, uri.path(), method)
+}
+
+/// Finds out who calls: by the verdict that is remembered of the token, else by verifying it, for which the issuer's
+/// keys may have to be fetched. `None`: the request carries no credential, or the route does not look at any.
+///
+/// # Errors
+/// Why the credential is not accepted.
+pub async fn authenticate(
+    snapshot: &Snapshot,
+    verdicts: &Local<Verdict>,
+    route: &Route,
+    credential: (&HeaderMap, Option<&str>),
+    now: UnixTime,
+) -> Result<Option<(Held, CacheResult)>, Rejection> {
+    if route.rule.access == Access::Public {
+        return Ok(None);
+    }
+    let (headers, query) = credential;
+    let Some(token) = extract::credential(headers, query)? else { return Ok(None) };
+    let ticket = match verdicts.get(token, now) {
+        Lookup::Accepted(verdict, _level) => return Ok(Some((verdict, CacheResult::Hit))),
+        Lookup::Refused(rejection) => return Err(rejection),
+        Lookup::Unknown(ticket) => ticket,
+    };
+    match verify(snapshot, route, token, now).await {
+        Ok((issuer, verdict)) => {
+            let until = issuer.checks.fresh_until(&verdict.principal);
+            let held = verdicts.accept(token, &ticket, until, Arc::new(verdict));
+            Ok(Some((held, CacheResult::Miss)))
+        }
+        Err(rejection) => {
+            verdicts.refuse(&ticket, &rejection, now);
+            Err(rejection)
+        }
+    }
+}
+
+/// Judges a token that nothing is remembered of: what needs no key first, then the signature.
+async fn verify<'s>(
+    snapshot: &'s Snapshot,
+    route: &Route,
+    token: &str,
+    now: UnixTime,
+) -> Result<(&'s Issuer, Verdict), Rejection> {
+    let jws = Jws::parse(token)?;
+    let issuer = trusted_issuer(snapshot, route, jws.issuer())?;
+    issuer.checks.check(&jws, now)?;
+    let keys = issuer.keys.keys_for(jws.header.kid.as_deref()).await?;
+    issuer.checks.verify(&jws, &keys)?;
+    let principal = issuer.checks.principal(jws);
+    let identity = identity(&principal, &snapshot.config.identity_headers)?;
+    Ok((issuer, Verdict { principal, identity }))
+}
+
+fn trusted_issuer<'s>(snapshot: &'s Snapshot, route: &Route, iss: &str) -> Result<&'s Issuer, Rejection> {
+    match snapshot.issuer(iss) {
+        Some((position, issuer)) if route.rule.takes_issuer(position) => Ok(issuer),
+        Some((_, issuer)) => {
+            let detail = format!("the route {:?} does not take tokens of the issuer {:?}", route.name, issuer.name);
+            Err(Rejection::new(RejectionCode::UnknownIssuer, detail))
+        }
+        None => {
+            let known: Vec<&str> = snapshot.issuers.iter().map(|issuer| issuer.checks.issuer()).collect();
+            let shown: String = iss.chars().take(120).collect();
+            let detail = format!("`iss` is {shown:?}; the config has {known:?}, compared byte by byte");
+            Err(Rejection::new(RejectionCode::UnknownIssuer, detail))
+        }
+    }
+}

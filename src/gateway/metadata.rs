@@ -1,0 +1,171 @@
+//! Metadata of the protected resources that the routes make up (RFC 9728): the documents, and the URLs that challenges
+//! name them by.
+//!
+//! A route's resource is its `resource`, else `public_url`, else the host that its `hosts` names exactly, as the request
+//! used it; never any other Host, so that a forged one cannot send a client to a server of the attacker's choice.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::json;
+
+use crate::config::model::{Access, Config, Route};
+use crate::pattern::HostPattern;
+
+/// The path under which documents are found, RFC 9728 section 3.
+pub const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
+
+/// What names the resource that a route belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resource {
+    /// This URL names the document; written in the config.
+    Named(Arc<str>),
+    /// The host of the request, if the route names it exactly.
+    ByHost,
+    /// Nothing: challenges leave `resource_metadata` out.
+    Unnamed,
+}
+
+/// All documents of one config.
+#[derive(Debug, Default)]
+pub struct Metadata {
+    /// By what follows [`WELL_KNOWN`] in the path.
+    named: BTreeMap<String, Bytes>,
+    by_host: BTreeMap<Box<str>, Facts>,
+}
+
+/// What is told about one resource.
+#[derive(Debug, Default)]
+struct Facts {
+    issuers: BTreeSet<String>,
+    scopes: BTreeSet<String>,
+}
+
+impl Facts {
+    fn add(&mut self, config: &Config, route: &Route) {
+        self.issuers.extend(route.issuers.iter().map(|position| config.issuers[*position].issuer.to_string()));
+        self.scopes.extend(route.scopes.iter().chain(&route.any_scope).cloned());
+    }
+
+    fn document(&self, resource: &str) -> Bytes {
+        let mut document = json!({
+            "resource": resource,
+            "authorization_servers": self.issuers,
+            "bearer_methods_supported": ["header"],
+        });
+        if !self.scopes.is_empty() {
+            document["scopes_supported"] = json!(self.scopes);
+        }
+        document.to_string().into()
+    }
+}
+
+impl Metadata {
+    /// The documents of the routes that take tokens, and what names the resource of each route, in their order.
+    #[must_use]
+    pub fn build(config: &Config) -> (Self, Vec<Resource>) {
+        let mut named: BTreeMap<String, Facts> = BTreeMap::new();
+        let mut by_host: BTreeMap<Box<str>, Facts> = BTreeMap::new();
+        let mut resources = Vec::with_capacity(config.routes.len());
+        for route in &config.routes {
+            resources.push(resource_of(config, route));
+            if route.access == Access::Public {
+                continue;
+            }
+            if let Some(identifier) = identifier_of(config, route) {
+                named.entry(identifier.to_owned()).or_default().add(config, route);
+                continue;
+            }
+            for host in &route.hosts {
+                if let HostPattern::Exact(host) = host {
+                    by_host.entry(host.clone()).or_default().add(config, route);
+                }
+            }
+        }
+        let named = named.iter().map(|(resource, facts)| (suffix(resource), facts.document(resource))).collect();
+        (Self { named, by_host }, resources)
+    }
+
+    /// The document at `path` (which begins with [`WELL_KNOWN`]), asked for by `scheme` at `authority`, whose canonical
+    /// host is `host`.
+    #[must_use]
+    pub fn document(&self, path: &str, scheme: &str, authority: &str, host: &str) -> Option<Bytes> {
+        let suffix = path.strip_prefix(WELL_KNOWN)?;
+        if let Some(document) = self.named.get(suffix.trim_end_matches('/')) {
+            return Some(document.clone());
+        }
+        let facts = self.by_host.get(host).filter(|_| suffix.is_empty())?;
+        Some(facts.document(&format!("{scheme}://{authority}")))
+    }
+}
+
+/// The URL of the document for a challenge on a route of this resource.
+#[must_use]
+pub fn url(resource: &Resource, hosts: &[HostPattern], scheme: &str, authority: &str, host: &str) -> Option<String> {
+    match resource {
+        Resource::Named(url) => Some(url.to_string()),
+        Resource::ByHost => {
+            let is_named = hosts.iter().any(|pattern| matches!(pattern, HostPattern::Exact(name) if **name == *host));
+            is_named.then(|| format!("{scheme}://{authority}{WELL_KNOWN}"))
+        }
+        Resource::Unnamed => None,
+    }
+}
+
+fn resource_of(config: &Config, route: &Route) -> Resource {
+    match identifier_of(config, route) {
+        Some(identifier) => Resource::Named(document_url(identifier).into()),
+        None if route.hosts.iter().any(|host| matches!(host, HostPattern::Exact(_))) => Resource::ByHost,
+        None => Resource::Unnamed,
+    }
+}
+
+fn identifier_of<'a>(config: &'a Config, route: &'a Route) -> Option<&'a str> {
+    route.resource.as_deref().or(config.server.public_url.as_deref())
+}
+
+/// Inserts the well-known path between the host and the path of `resource` (RFC 9728 section 3.1).
+fn document_url(resource: &str) -> String {
+    let origin = resource.len() - path_of(resource).len();
+    format!("{}{WELL_KNOWN}{}", &resource[..origin], suffix(resource))
+}
+
+fn suffix(resource: &str) -> String {
+    path_of(resource).trim_end_matches('/').to_owned()
+}
+
+/// The path of an absolute URL without query, which may be empty.
+fn path_of(url: &str) -> &str {
+    let authority = url.find("://").map_or(0, |at| at + 3);
+    match url[authority..].find('/') {
+        Some(at) => &url[authority + at..],
+        None => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_well_known_path_goes_between_host_and_path() {
+        let cases = [
+            ("https://api.example", "https://api.example/.well-known/oauth-protected-resource"),
+            ("https://api.example/", "https://api.example/.well-known/oauth-protected-resource"),
+            ("https://api.example:8443/mcp", "https://api.example:8443/.well-known/oauth-protected-resource/mcp"),
+        ];
+        for (resource, url) in cases {
+            assert_eq!(document_url(resource), url);
+        }
+    }
+
+    #[test]
+    fn only_a_host_that_the_route_names_exactly_names_the_resource() {
+        let hosts = [HostPattern::Exact("a.example".into()), HostPattern::Suffix(".b.example".into())];
+        let at = |host: &str| url(&Resource::ByHost, &hosts, "https", host, host);
+        assert_eq!(at("a.example").as_deref(), Some("https://a.example/.well-known/oauth-protected-resource"));
+        assert_eq!(at("x.b.example"), None);
+        assert_eq!(at("evil.example"), None);
+    }
+}

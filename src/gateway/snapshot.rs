@@ -1,0 +1,230 @@
+//! The snapshot: everything that is compiled from one config. Immutable; a reload swaps it whole.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::config::model::{self, Config};
+use crate::fetch::{Fetch, HttpFetch};
+use crate::pattern::HostPattern;
+use crate::policy::{Access, Rule};
+use crate::proxy::{HeaderRules, Plan, SystemAuthorities, Target, TargetError};
+use crate::route::{Entry, RouteTable};
+use crate::token::cache::{self, Epoch};
+use crate::token::checks::IssuerChecks;
+use crate::token::jwks::{self, Keeper};
+
+use super::judge::Verdict;
+use super::metadata::{Metadata, Resource};
+
+/// Everything compiled from one config.
+pub struct Snapshot {
+    /// What it was compiled from.
+    pub config: Config,
+    /// Finds the route of a request.
+    pub table: RouteTable,
+    /// By their position in the config.
+    pub routes: Vec<Route>,
+    /// By their position in the config.
+    pub issuers: Vec<Issuer>,
+    /// By their position in the config.
+    pub targets: Vec<Arc<Target>>,
+    /// The documents of RFC 9728.
+    pub metadata: Metadata,
+    /// Verdicts on tokens, judged by this config.
+    pub verdicts: Arc<cache::Shared<Verdict>>,
+    /// The routes' names, for logs and metrics.
+    pub route_names: Vec<Arc<str>>,
+    /// The upstreams' names, for logs and metrics.
+    pub upstream_names: Vec<Arc<str>>,
+}
+
+/// One route, compiled.
+#[derive(Debug)]
+pub struct Route {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What it asks of a principal.
+    pub rule: Rule,
+    /// How it forwards.
+    pub plan: Plan,
+    /// Position of its upstream.
+    pub upstream: usize,
+    /// The hosts that it names.
+    pub hosts: Vec<HostPattern>,
+    /// What names its protected resource.
+    pub resource: Resource,
+}
+
+/// One issuer, compiled.
+pub struct Issuer {
+    /// Its name in the config.
+    pub name: Arc<str>,
+    /// What its tokens are held to.
+    pub checks: IssuerChecks,
+    /// Its keys.
+    pub keys: Arc<Keeper>,
+}
+
+/// What snapshots are compiled with; outlives them.
+#[derive(Clone)]
+pub struct Means {
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Bumped when verdicts may rest on what is no more.
+    pub epoch: Arc<Epoch>,
+}
+
+/// Why a valid config cannot be compiled: something that it names cannot be used on this machine.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// An upstream.
+    #[error("upstream {name:?} cannot be used")]
+    Upstream {
+        /// Its name.
+        name: Arc<str>,
+        /// Why.
+        source: TargetError,
+    },
+    /// An issuer's certificate authorities.
+    #[error("issuer {name:?}: its ca_file {path:?} cannot be used")]
+    Authorities {
+        /// Its name.
+        name: Arc<str>,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: crate::fetch::RootsError,
+    },
+}
+
+impl Snapshot {
+    /// Compiles `config`. Key keepers of `previous` whose issuer has not changed are kept, the others are made and not
+    /// started. Reads certificate authorities from disk; binds and asks nobody.
+    ///
+    /// # Errors
+    /// The first upstream or issuer that cannot be used on this machine.
+    pub fn compile(config: Config, means: &Means, previous: Option<&Self>) -> Result<Self, CompileError> {
+        let mut authorities = SystemAuthorities::default();
+        let targets = config
+            .upstreams
+            .iter()
+            .map(|upstream| target(upstream, &mut authorities))
+            .collect::<Result<Vec<_>, CompileError>>()?;
+        let mut fetchers = Fetchers::default();
+        let issuers = config
+            .issuers
+            .iter()
+            .enumerate()
+            .map(|(position, issuer)| Issuer::compile(issuer, position, &config, means, previous, &mut fetchers))
+            .collect::<Result<_, _>>()?;
+        let (metadata, resources) = Metadata::build(&config);
+        let rules = Arc::new(HeaderRules::new(config.identity_headers.iter().map(|(name, _)| name)));
+        let routes = config
+            .routes
+            .iter()
+            .zip(resources)
+            .map(|(route, resource)| Route::compile(route, resource, &rules))
+            .collect();
+        Ok(Self {
+            table: RouteTable::build(config.routes.iter().map(Entry::from)),
+            routes,
+            issuers,
+            targets,
+            metadata,
+            verdicts: cache::Shared::new(cache::Limits::default(), Arc::clone(&means.epoch)),
+            route_names: config.routes.iter().map(|route| Arc::clone(&route.name)).collect(),
+            upstream_names: config.upstreams.iter().map(|upstream| Arc::clone(&upstream.name)).collect(),
+            config,
+        })
+    }
+
+    /// Position and compilation of the issuer with this `iss`.
+    #[must_use]
+    pub fn issuer(&self, iss: &str) -> Option<(usize, &Issuer)> {
+        self.issuers.iter().enumerate().find(|(_, issuer)| issuer.checks.issuer() == iss)
+    }
+}
+
+fn target(upstream: &model::Upstream, system: &mut SystemAuthorities) -> Result<Arc<Target>, CompileError> {
+    let failed = |source| CompileError::Upstream { name: Arc::clone(&upstream.name), source };
+    Target::compile(upstream, system).map(Arc::new).map_err(failed)
+}
+
+/// One outgoing HTTP client per set of certificate authorities.
+#[derive(Default)]
+struct Fetchers {
+    system: Option<Arc<dyn Fetch>>,
+    private: BTreeMap<PathBuf, Arc<dyn Fetch>>,
+}
+
+impl Fetchers {
+    fn of(&mut self, issuer: &model::Issuer) -> Result<Arc<dyn Fetch>, CompileError> {
+        let Some(path) = &issuer.ca_file else {
+            let system = self.system.get_or_insert_with(|| Arc::new(HttpFetch::with_system_roots()));
+            return Ok(Arc::clone(system));
+        };
+        if let Some(fetch) = self.private.get(path) {
+            return Ok(Arc::clone(fetch));
+        }
+        let failed =
+            |source| CompileError::Authorities { name: Arc::clone(&issuer.name), path: path.clone(), source };
+        let fetch: Arc<dyn Fetch> = Arc::new(HttpFetch::with_ca_file(path).map_err(failed)?);
+        self.private.insert(path.clone(), Arc::clone(&fetch));
+        Ok(fetch)
+    }
+}
+
+impl Issuer {
+    fn compile(
+        issuer: &model::Issuer,
+        position: usize,
+        config: &Config,
+        means: &Means,
+        previous: Option<&Snapshot>,
+        fetchers: &mut Fetchers,
+    ) -> Result<Self, CompileError> {
+        let older = previous.and_then(|snapshot| snapshot.issuers.iter().find(|older| older.name == issuer.name));
+        let keys = match older.filter(|older| issuer.ca_file.is_none() && older.keys.serves(issuer)) {
+            Some(older) => Arc::clone(&older.keys),
+            None => {
+                let means = jwks::Means {
+                    fetch: fetchers.of(issuer)?,
+                    clock: Arc::clone(&means.clock),
+                    epoch: Arc::clone(&means.epoch),
+                };
+                let keeper = Keeper::new(issuer, means, config.server.state_dir.as_deref());
+                if let Some(older) = older {
+                    keeper.inherit(&older.keys);
+                }
+                Arc::new(keeper)
+            }
+        };
+        Ok(Self { name: Arc::clone(&issuer.name), checks: IssuerChecks::new(issuer, position), keys })
+    }
+}
+
+impl Route {
+    fn compile(route: &model::Route, resource: Resource, rules: &Arc<HeaderRules>) -> Self {
+        let rule = Rule {
+            access: match route.access {
+                model::Access::Token => Access::Token,
+                model::Access::Optional => Access::Optional,
+                model::Access::Public => Access::Public,
+            },
+            issuers: route.issuers.clone(),
+            audiences: route.audiences.clone(),
+            scopes: route.scopes.clone(),
+            any_scope: route.any_scope.clone(),
+            claims: route.claims.clone(),
+        };
+        let plan = Plan {
+            strip_prefix: route.strip_prefix.as_deref().map(Box::from),
+            pass_credential: route.credential == model::Credential::Pass,
+            rules: Arc::clone(rules),
+        };
+        let (name, hosts) = (Arc::clone(&route.name), route.hosts.clone());
+        Self { name, rule, plan, upstream: route.upstream, hosts, resource }
+    }
+}
