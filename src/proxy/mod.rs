@@ -1,1 +1,153 @@
-//! (Being written.)
+//! Forwarding: a permitted request goes up to a server of its upstream, and the response comes down, both streamed.
+//!
+//! - Only a [`Permit`] opens it ([`forward`]), and identity headers come from the permit alone.
+//! - What the upstream sees of the head is decided by [`headers`], [`forwarded`], [`identity`] and [`address`].
+//! - Connections are kept per worker ([`pool`]); servers take turns ([`balance`]); waits are bounded ([`beat`]).
+//! - A request is sent again only when none of it was written: no server could be connected to, or a kept connection
+//!   turned out to be closed. What the client sees of a fault is not decided here ([`Fault`]).
+//!
+//! Everything lives on one worker's thread, inside its `LocalSet`.
+
+pub mod address;
+pub mod balance;
+pub mod beat;
+pub mod body;
+mod connect;
+pub mod exchange;
+pub mod fault;
+pub mod forwarded;
+pub mod headers;
+pub mod identity;
+pub mod pool;
+pub mod target;
+pub mod upgrade;
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::header::HeaderValue;
+use http::{Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+
+use crate::policy::Permit;
+
+pub use beat::Beat;
+pub use body::{BodyError, RequestBody, ResponseBody, UpstreamBody, Watch};
+pub use connect::ConnectError;
+pub use fault::{Fault, FaultKind, Side};
+pub use forwarded::ConnectionHeaders;
+pub use headers::HeaderRules;
+pub use identity::{Identified, IdentityHeaders, identity};
+pub use pool::{Upstream, Upstreams};
+pub use target::{SystemAuthorities, Target, TargetError};
+pub use upgrade::{Tunnel, TunnelError};
+
+use exchange::Sending;
+use headers::Hop;
+use pool::Lease;
+
+/// What a route says about forwarding, compiled into the snapshot.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Cut from the front of the path.
+    pub strip_prefix: Option<Box<str>>,
+    /// Whether the upstream gets the caller's credential.
+    pub pass_credential: bool,
+    /// The headers that are removed; one value for a whole snapshot.
+    pub rules: Arc<HeaderRules>,
+}
+
+/// Who calls.
+#[derive(Debug)]
+pub struct Client<'a> {
+    /// Kept beside the connection.
+    pub connection: &'a ConnectionHeaders,
+    /// The Host that the request was judged by, port included: from its target when that is absolute (RFC 9112
+    /// section 3.2.2) or HTTP/2, else from its one Host field. `None` for HTTP/1.0 without one.
+    pub host: Option<HeaderValue>,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub enum Answer {
+    /// A response; wrap its body in [`ResponseBody::upstream`].
+    Response(Response<UpstreamBody>),
+    /// The upstream switched to WebSocket: send the head, and run the tunnel in a task of its own.
+    Switched(Response<()>, Tunnel),
+}
+
+/// Sends a permitted request to its upstream.
+///
+/// # Errors
+/// When there is no head of a response to give. Nothing was sent to the client before.
+pub async fn forward<P: Identified>(
+    permit: &Permit<P>,
+    upstream: &Rc<Upstream>,
+    plan: &Plan,
+    client: Client<'_>,
+    mut request: Request<RequestBody>,
+) -> Result<Answer, Fault> {
+    // 1. What the client sent that must not go up.
+    let hop = clean(plan, &client, &mut request);
+    // 2. What goes up in its place.
+    let switch = hop.websocket.then(|| hyper::upgrade::on(&mut request));
+    write(permit, &client, &mut request);
+    let target = address::target(request.uri(), plan.strip_prefix.as_deref())
+        .map_err(|cause| Fault::new(FaultKind::Unforwardable, &upstream.target.config.name).because(cause))?;
+    if let Some(target) = target {
+        *request.uri_mut() = target.into();
+    }
+    // 3. The exchange itself.
+    let sending = Sending { rules: &plan.rules, hop, host: client.host.as_ref() };
+    let (response, lease) = exchange::exchange(upstream, &sending, request).await?;
+    // 4. What comes down.
+    receive(upstream, switch, response, lease)
+}
+
+fn clean(plan: &Plan, client: &Client<'_>, request: &mut Request<RequestBody>) -> Hop {
+    let (method, version) = (request.method().clone(), request.version());
+    let headers = request.headers_mut();
+    let hop = plan.rules.clean_request(&method, version, headers, client.connection.trusted());
+    if !plan.pass_credential {
+        headers::drop_credential(headers);
+    }
+    hop
+}
+
+fn write<P: Identified>(permit: &Permit<P>, client: &Client<'_>, request: &mut Request<RequestBody>) {
+    let identity = permit.principal().map(Identified::identity);
+    let headers = request.headers_mut();
+    headers.reserve(6 + identity.map_or(0, |identity| identity.iter().len()));
+    client.connection.write(headers, client.host.as_ref());
+    for (name, value) in identity.into_iter().flat_map(IdentityHeaders::iter) {
+        headers.insert(name.clone(), value.clone());
+    }
+}
+
+fn receive(
+    upstream: &Upstream,
+    switch: Option<OnUpgrade>,
+    mut response: Response<Incoming>,
+    lease: Lease,
+) -> Result<Answer, Fault> {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return switched(upstream, switch, response);
+    }
+    headers::clean_response(response.headers_mut());
+    *response.version_mut() = Version::HTTP_11;
+    Ok(Answer::Response(response.map(|incoming| UpstreamBody::new(incoming, lease))))
+}
+
+/// A `101` is taken only as the answer to a WebSocket handshake that we forwarded, and only for WebSocket.
+fn switched(upstream: &Upstream, switch: Option<OnUpgrade>, mut response: Response<Incoming>) -> Result<Answer, Fault> {
+    let fault = |cause: &'static str| Fault::new(FaultKind::Protocol, &upstream.target.config.name).because(cause);
+    let client = switch.ok_or_else(|| fault("a 101 that nobody asked for"))?;
+    if !headers::is_websocket(response.headers()) {
+        return Err(fault("a 101 to another protocol than WebSocket"));
+    }
+    let tunnel = Tunnel::new(client, hyper::upgrade::on(&mut response));
+    headers::clean_response(response.headers_mut());
+    headers::ask_for_websocket(response.headers_mut());
+    Ok(Answer::Switched(response.map(drop), tunnel))
+}
