@@ -5,6 +5,7 @@ use std::fmt;
 
 pub mod json;
 mod jwk;
+pub mod jwks;
 pub mod key;
 pub mod principal;
 #[cfg(test)]
