@@ -3,7 +3,13 @@
 use std::borrow::Cow;
 use std::fmt;
 
+pub mod json;
+mod jwk;
+pub mod jwks;
+pub mod key;
 pub mod principal;
+#[cfg(test)]
+pub mod testing;
 
 /// Why a credential was not accepted: a code for the caller, a detail for the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
