@@ -1,5 +1,7 @@
 //! Serving HTTP: listeners, connections and the workers that own them. Knows nothing of OAuth.
 
+pub mod plain;
+
 use std::net::SocketAddr;
 
 use rustls_pki_types::CertificateDer;
