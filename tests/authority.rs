@@ -6,6 +6,8 @@
 mod harness;
 #[path = "authority/refusals.rs"]
 mod refusals;
+#[path = "authority/sample_api.rs"]
+mod sample_api;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,1 +1,3 @@
-//! (Being written.)
+//! The commands.
+
+pub mod sample_api;
