@@ -1,0 +1,57 @@
+//! What the authority says of itself: the metadata documents of OpenID Connect Discovery 1.0 (section 3) and RFC 8414
+//! (section 2), and the key set. Only what works is announced.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::endpoints::Endpoints;
+use super::keys::{KeySet, SigningAlgorithm};
+use super::reply::{self, Reply};
+use super::settings::{ClientAuth, Grant, Settings};
+
+/// How long a client may go on with what it has read. Short: a developer changes things and looks at once.
+const MAX_AGE: &str = "public, max-age=60";
+
+/// The OpenID Connect document: the RFC 8414 one and what OpenID Connect requires on top.
+pub(super) fn openid_configuration(settings: &Settings, endpoints: &Endpoints) -> Reply {
+    let mut document = metadata(settings, endpoints);
+    document["subject_types_supported"] = json!(["public"]);
+    document["id_token_signing_alg_values_supported"] = names(SigningAlgorithm::ALL, |alg| alg.name());
+    public(&document)
+}
+
+/// The RFC 8414 document.
+pub(super) fn authorization_server(settings: &Settings, endpoints: &Endpoints) -> Reply {
+    public(&metadata(settings, endpoints))
+}
+
+/// The JWK Set.
+pub(super) fn jwks(keys: &KeySet) -> Reply {
+    public(&keys.published())
+}
+
+fn metadata(settings: &Settings, endpoints: &Endpoints) -> Value {
+    let mut scopes: Vec<_> = settings.clients.iter().flat_map(|client| &client.scopes).collect();
+    scopes.sort();
+    scopes.dedup();
+    json!({
+        "issuer": settings.issuer,
+        "token_endpoint": endpoints.token.url,
+        "jwks_uri": endpoints.jwks.url,
+        // Required, though nothing can be asked for at an authorization endpoint that does not exist.
+        "response_types_supported": [],
+        "grant_types_supported": names(Grant::ALL, |grant| grant.name()),
+        "token_endpoint_auth_methods_supported": names(ClientAuth::ALL, |auth| auth.name()),
+        "scopes_supported": scopes,
+    })
+}
+
+fn names<T: Copy>(all: &[T], name: impl Fn(T) -> &'static str) -> Value {
+    all.iter().map(|one| name(*one)).collect()
+}
+
+fn public(document: &Value) -> Reply {
+    let mut reply = reply::json(StatusCode::OK, document);
+    reply::allow_storing(&mut reply, MAX_AGE);
+    reply
+}

@@ -1,0 +1,88 @@
+//! Where each endpoint is: its URL for others and its path for us, both derived from the issuer once, at start.
+
+use url::Url;
+
+/// One endpoint.
+#[derive(Debug, Clone)]
+pub(super) struct Endpoint {
+    /// As others are told.
+    pub(super) url: String,
+    /// As requests name it.
+    pub(super) path: String,
+}
+
+/// All endpoints.
+#[derive(Debug, Clone)]
+pub(super) struct Endpoints {
+    pub(super) index: Endpoint,
+    pub(super) token: Endpoint,
+    pub(super) jwks: Endpoint,
+    pub(super) openid_configuration: Endpoint,
+    /// RFC 8414 (section 3) puts the well-known part before the issuer's path.
+    pub(super) authorization_server: Endpoint,
+}
+
+/// The issuer is not what RFC 8414 (section 2) allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the authority's issuer must be an http or https URL without query and fragment")]
+pub(super) struct BadIssuer;
+
+impl Endpoints {
+    /// The endpoints below `issuer`. Its one trailing slash, if any, is not doubled.
+    pub(super) fn of(issuer: &str) -> Result<Self, BadIssuer> {
+        let url = Url::parse(issuer).map_err(|_| BadIssuer)?;
+        let plain = matches!(url.scheme(), "http" | "https") && url.query().is_none() && url.fragment().is_none();
+        if !plain || !url.username().is_empty() || url.password().is_some() {
+            return Err(BadIssuer);
+        }
+        let base = issuer.strip_suffix('/').unwrap_or(issuer);
+        let path = url.path().strip_suffix('/').unwrap_or(url.path());
+        let origin = url.origin().ascii_serialization();
+        let below = |tail: &str| Endpoint { url: format!("{base}{tail}"), path: format!("{path}{tail}") };
+        let inserted = format!("/.well-known/oauth-authorization-server{path}");
+        Ok(Self {
+            index: below("/"),
+            token: below("/token"),
+            jwks: below("/jwks"),
+            openid_configuration: below("/.well-known/openid-configuration"),
+            authorization_server: Endpoint { url: format!("{origin}{inserted}"), path: inserted },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_follow_the_issuer() {
+        for (issuer, token, openid, oauth) in [
+            (
+                "http://a:9",
+                "http://a:9/token",
+                "/.well-known/openid-configuration",
+                "/.well-known/oauth-authorization-server",
+            ),
+            (
+                "http://a:9/",
+                "http://a:9/token",
+                "/.well-known/openid-configuration",
+                "/.well-known/oauth-authorization-server",
+            ),
+            (
+                "https://a/t/1",
+                "https://a/t/1/token",
+                "/t/1/.well-known/openid-configuration",
+                "/.well-known/oauth-authorization-server/t/1",
+            ),
+        ] {
+            let endpoints = Endpoints::of(issuer).unwrap();
+            assert_eq!(endpoints.token.url, token);
+            assert_eq!(endpoints.openid_configuration.path, openid);
+            assert_eq!(endpoints.authorization_server.path, oauth);
+        }
+        for bad in ["", "a", "ftp://a", "http://a?b", "http://a/#", "http://u@a/", "https://"] {
+            assert!(Endpoints::of(bad).is_err(), "{bad}");
+        }
+    }
+}

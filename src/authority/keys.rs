@@ -1,0 +1,296 @@
+//! The signing keys: made at start, published as a JWK Set, rotated on demand, never written anywhere.
+//!
+//! An RSA key takes a good part of a second to find, so a thread looks for it while the program starts, and only a
+//! request that comes earlier waits. Signing speaks to the cryptographic library directly, not through the one that the
+//! gateway verifies with, so that the two check each other.
+
+use std::sync::Arc;
+use std::thread;
+
+use aws_lc_rs::error::Unspecified;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair,
+};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::secret::sha256;
+
+/// How many key sets a rotation that keeps the old keys leaves published beside the new one.
+const MAX_RETIRED_SETS: usize = 4;
+
+/// A signature algorithm of the authority (RFC 7518, section 3.1; RFC 8037, section 3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SigningAlgorithm {
+    /// RSASSA-PKCS1-v1_5 with SHA-256 and a key of 2048 bits.
+    #[default]
+    Rs256,
+    /// ECDSA on P-256 with SHA-256.
+    Es256,
+    /// Ed25519.
+    EdDsa,
+}
+
+impl SigningAlgorithm {
+    /// All of them; the default comes first.
+    pub const ALL: &'static [Self] = &[Self::Rs256, Self::Es256, Self::EdDsa];
+
+    /// Its name in JOSE.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rs256 => "RS256",
+            Self::Es256 => "ES256",
+            Self::EdDsa => "EdDSA",
+        }
+    }
+}
+
+/// What a rotation does with the keys that were in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OldKeys {
+    /// They stay in the JWK Set, so what they signed still verifies.
+    Published,
+    /// They are gone at once.
+    Withdrawn,
+}
+
+/// The keys could not be made: the machine gave no randomness or no memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the signing keys could not be generated")]
+pub struct NoKeys;
+
+/// The keys in use, which appear some time after the start and may be exchanged later.
+#[derive(Debug)]
+pub(super) struct KeyRing(watch::Sender<Option<Result<Arc<KeySet>, NoKeys>>>);
+
+impl KeyRing {
+    /// Starts to make keys on a thread of its own.
+    pub(super) fn generate() -> std::io::Result<Arc<Self>> {
+        let ring = Arc::new(Self(watch::Sender::new(None)));
+        let filled = Arc::clone(&ring);
+        thread::Builder::new().name("authority-keys".into()).spawn(move || {
+            let made = KeySet::generate().map(Arc::new);
+            // A rotation may have been faster; its keys are the newer ones.
+            filled.0.send_if_modified(|slot| slot.is_none() && slot.replace(made).is_none());
+        })?;
+        Ok(ring)
+    }
+
+    /// The keys in use; waits for the first ones.
+    pub(super) async fn current(&self) -> Result<Arc<KeySet>, NoKeys> {
+        let mut keys = self.0.subscribe();
+        let found = keys.wait_for(Option::is_some).await.map_err(|_| NoKeys)?;
+        found.clone().unwrap_or(Err(NoKeys))
+    }
+
+    /// Makes new keys and signs with them from now on. Blocks until they are made.
+    pub(super) fn rotate(&self, old: OldKeys) -> Result<(), NoKeys> {
+        let mut fresh = KeySet::generate()?;
+        self.0.send_modify(|slot| {
+            if let (OldKeys::Published, Some(Ok(before))) = (old, &*slot) {
+                fresh.retire(before);
+            }
+            *slot = Some(Ok(Arc::new(fresh)));
+        });
+        Ok(())
+    }
+}
+
+/// One key of each algorithm, and the public halves of earlier ones.
+#[derive(Debug)]
+pub(super) struct KeySet {
+    keys: Vec<Key>,
+    retired: Vec<Value>,
+}
+
+impl KeySet {
+    fn generate() -> Result<Self, NoKeys> {
+        let keys = SigningAlgorithm::ALL.iter().map(|algorithm| Key::generate(*algorithm)).collect::<Result<_, _>>()?;
+        Ok(Self { keys, retired: Vec::new() })
+    }
+
+    fn retire(&mut self, before: &Self) {
+        self.retired = before.keys.iter().map(|key| key.public.clone()).chain(before.retired.iter().cloned()).collect();
+        self.retired.truncate(MAX_RETIRED_SETS * SigningAlgorithm::ALL.len());
+    }
+
+    /// The key that signs by `algorithm`.
+    pub(super) fn signer(&self, algorithm: SigningAlgorithm) -> Result<&Key, NoKeys> {
+        self.keys.iter().find(|key| key.algorithm == algorithm).ok_or(NoKeys)
+    }
+
+    /// The JWK Set (RFC 7517, section 5): public members only.
+    pub(super) fn published(&self) -> Value {
+        json!({ "keys": self.keys.iter().map(|key| &key.public).chain(&self.retired).collect::<Vec<_>>() })
+    }
+}
+
+/// A key pair with its name.
+#[derive(Debug)]
+pub(super) struct Key {
+    algorithm: SigningAlgorithm,
+    pair: Pair,
+    kid: String,
+    public: Value,
+}
+
+#[derive(Debug)]
+enum Pair {
+    Rsa(RsaKeyPair),
+    Ec(EcdsaKeyPair),
+    Ed(Ed25519KeyPair),
+}
+
+impl Key {
+    fn generate(algorithm: SigningAlgorithm) -> Result<Self, NoKeys> {
+        let pair = Pair::generate(algorithm).map_err(|Unspecified| NoKeys)?;
+        let mut public = pair.public().ok_or(NoKeys)?;
+        let kid = thumbprint(&public);
+        public["kid"] = json!(kid);
+        public["use"] = json!("sig");
+        public["alg"] = json!(algorithm.name());
+        Ok(Self { algorithm, pair, kid, public })
+    }
+
+    /// Its name in JOSE headers: the JWK thumbprint (RFC 7638).
+    pub(super) fn kid(&self) -> &str {
+        &self.kid
+    }
+
+    /// The algorithm that it signs by.
+    pub(super) fn algorithm(&self) -> SigningAlgorithm {
+        self.algorithm
+    }
+
+    /// The JWS signature of `message` (RFC 7518, section 3).
+    pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, NoKeys> {
+        let random = SystemRandom::new();
+        let signed = match &self.pair {
+            Pair::Rsa(pair) => {
+                let mut signature = vec![0; pair.public_modulus_len()];
+                pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature).map(|()| signature)
+            }
+            Pair::Ec(pair) => pair.sign(&random, message).map(|signature| signature.as_ref().to_vec()),
+            Pair::Ed(pair) => pair.try_sign(message).map(|signature| signature.as_ref().to_vec()),
+        };
+        signed.map_err(|Unspecified| NoKeys)
+    }
+}
+
+impl Pair {
+    fn generate(algorithm: SigningAlgorithm) -> Result<Self, Unspecified> {
+        match algorithm {
+            SigningAlgorithm::Rs256 => RsaKeyPair::generate(KeySize::Rsa2048).map(Self::Rsa),
+            SigningAlgorithm::Es256 => EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map(Self::Ec),
+            SigningAlgorithm::EdDsa => Ed25519KeyPair::generate().map(Self::Ed),
+        }
+    }
+
+    /// The required public members of its JWK (RFC 7518, section 6; RFC 8037, section 2).
+    fn public(&self) -> Option<Value> {
+        Some(match self {
+            Self::Rsa(pair) => {
+                let (n, e) = rsa_numbers(pair.public_key().as_ref())?;
+                json!({ "kty": "RSA", "n": base64url(n), "e": base64url(e) })
+            }
+            Self::Ec(pair) => {
+                // The uncompressed point: 4, then x and y of 32 bytes each (SEC 1, section 2.3.3).
+                let (x, y) = pair.public_key().as_ref().strip_prefix(&[4])?.split_at_checked(32)?;
+                json!({ "kty": "EC", "crv": "P-256", "x": base64url(x), "y": base64url(y) })
+            }
+            Self::Ed(pair) => json!({ "kty": "OKP", "crv": "Ed25519", "x": base64url(pair.public_key().as_ref()) }),
+        })
+    }
+}
+
+/// The thumbprint of a JWK that has its required members only: SHA-256 of their JSON in the order of their names,
+/// without blanks (RFC 7638, section 3).
+fn thumbprint(required: &Value) -> String {
+    let members: std::collections::BTreeMap<_, _> = required.as_object().into_iter().flatten().collect();
+    let canonical = members.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect::<Vec<_>>().join(",");
+    base64url(&sha256(format!("{{{canonical}}}").as_bytes()))
+}
+
+/// Modulus and exponent of a DER `RSAPublicKey` (RFC 8017, appendix A.1.1), without leading zeros.
+fn rsa_numbers(der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (sequence, []) = der_value(der, 0x30)? else { return None };
+    let (n, rest) = der_value(sequence, 0x02)?;
+    let (e, []) = der_value(rest, 0x02)? else { return None };
+    Some((without_zeros(n), without_zeros(e)))
+}
+
+/// The content of the DER element at the front, which must have `tag`, and what follows the element.
+fn der_value(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+    let (&length, rest) = der.strip_prefix(&[tag])?.split_first()?;
+    let (length, rest) = match length {
+        0..=0x7f => (usize::from(length), rest),
+        0x81 => (usize::from(*rest.first()?), &rest[1..]),
+        0x82 => (usize::from(u16::from_be_bytes(*rest.first_chunk()?)), &rest[2..]),
+        _ => return None,
+    };
+    rest.split_at_checked(length)
+}
+
+fn without_zeros(number: &[u8]) -> &[u8] {
+    &number[number.iter().take_while(|byte| **byte == 0).count()..]
+}
+
+fn base64url(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use jsonwebtoken::jwk::{Jwk, ThumbprintHash};
+
+    use super::*;
+
+    #[test]
+    fn thumbprints_are_those_of_the_specifications() {
+        // RFC 8037, appendix A.3.
+        let okp = json!({ "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", "crv": "Ed25519", "kty": "OKP" });
+        assert_eq!(thumbprint(&okp), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+    }
+
+    #[test]
+    fn a_generated_key_names_itself_as_another_implementation_would() {
+        for key in KeySet::generate().unwrap().keys {
+            let jwk: Jwk = serde_json::from_value(key.public.clone()).unwrap();
+            assert_eq!(jwk.thumbprint(ThumbprintHash::SHA256).unwrap(), key.kid(), "{:?}", key.algorithm);
+            assert!(key.public.get("d").is_none() && key.public.get("p").is_none());
+        }
+    }
+
+    #[test]
+    fn der_that_is_not_an_rsa_key_gives_nothing() {
+        let good = [0x30, 0x09, 2, 2, 0, 0x81, 2, 3, 1, 0, 1];
+        assert_eq!(rsa_numbers(&good), Some((&[0x81][..], &[1, 0, 1][..])));
+        for end in 0..good.len() {
+            assert_eq!(rsa_numbers(&good[..end]), None, "cut at {end}");
+        }
+        assert_eq!(rsa_numbers(&[&good[..], &[0]].concat()), None, "something follows");
+    }
+
+    #[test]
+    fn a_rotation_keeps_or_withdraws_what_was_published() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let ring = KeyRing::generate().unwrap();
+        let kids = || -> Vec<String> {
+            let set = runtime.block_on(ring.current()).unwrap().published();
+            set["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
+        };
+        let first = kids();
+        ring.rotate(OldKeys::Published).unwrap();
+        let second = kids();
+        assert_eq!((first.len(), second.len(), &second[3..]), (3, 6, &first[..]));
+        ring.rotate(OldKeys::Withdrawn).unwrap();
+        let third = kids();
+        assert_eq!(third.len(), 3);
+        assert!(third.iter().all(|kid| !second.contains(kid)));
+    }
+}
