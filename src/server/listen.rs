@@ -3,11 +3,12 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+
+use crate::observe::metrics::{Connections, Metrics};
 
 /// Connections that the kernel holds ready before a worker accepts them.
 const BACKLOG: i32 = 4096;
@@ -19,8 +20,8 @@ pub struct Listener {
     pub address: SocketAddr,
     /// The TLS configuration of new connections; swapped when certificates change. `None`: cleartext.
     pub tls: Option<Arc<ArcSwap<ServerConfig>>>,
-    /// Connections open now, over all workers.
-    pub open: Arc<AtomicUsize>,
+    /// Counts the connections that are open now, over all workers.
+    pub connections: Connections,
     pub(super) sockets: Vec<TcpListener>,
 }
 
@@ -35,7 +36,8 @@ pub fn bind(address: SocketAddr, workers: usize, tls: Option<Arc<ArcSwap<ServerC
     while sockets.len() < workers {
         sockets.push(socket(address)?);
     }
-    Ok(Listener { address, tls, open: Arc::default(), sockets })
+    let connections = metrics.connections(&address.to_string());
+    Ok(Listener { address, tls, connections, sockets })
 }
 
 fn socket(address: SocketAddr) -> io::Result<TcpListener> {
@@ -65,7 +67,8 @@ mod tests {
 
     #[test]
     fn all_workers_share_the_port_that_the_system_chose() {
-        let listener = bind(([127, 0, 0, 1], 0).into(), 3, None).unwrap();
+        let metrics = Metrics::new(Arc::new(crate::clock::SystemClock::start()));
+        let listener = bind(([127, 0, 0, 1], 0).into(), 3, None, &metrics).unwrap();
         assert_ne!(listener.address.port(), 0);
         assert_eq!(listener.sockets.len(), 3);
         assert!(listener.sockets.iter().all(|socket| socket.local_addr().unwrap() == listener.address));

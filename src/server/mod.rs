@@ -5,9 +5,9 @@
 //! told from HTTP/1.1 by its preface under the same bound, and a drain lets requests in flight end. What hyper's
 //! parser refuses by itself (broken framing, too many fields) is answered by hyper with a bare 400 or 431 and a close.
 
-<<<<<<< HEAD
 mod connection;
 mod listen;
+pub mod plain;
 #[cfg(test)]
 mod tests;
 pub mod tls;
@@ -15,10 +15,6 @@ mod worker;
 
 use std::cell::Cell;
 use std::future::Future;
-=======
-pub mod plain;
-
->>>>>>> wt-authority
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;

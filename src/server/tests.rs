@@ -13,6 +13,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 
 use crate::clock::{Clock, SystemClock};
+use crate::observe::metrics::Metrics;
 
 use super::{Handler, Limits, Peer, Tunnels, Workers, bind, start};
 
@@ -57,7 +58,8 @@ fn limits() -> Limits {
 
 fn serve(limits: &Limits) -> (SocketAddr, Workers) {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
-    let listener = bind(([127, 0, 0, 1], 0).into(), 2, None).unwrap();
+    let metrics = Metrics::new(Arc::clone(&clock));
+    let listener = bind(([127, 0, 0, 1], 0).into(), 2, None, &metrics).unwrap();
     let address = listener.address;
     (address, start(vec![listener], 2, limits, &clock, |_| Paths::default()).unwrap())
 }

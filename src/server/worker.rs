@@ -21,6 +21,7 @@ use tokio::task::AbortHandle;
 use tokio_rustls::TlsAcceptor;
 
 use crate::clock::Clock;
+use crate::observe::metrics::OpenConnection;
 
 use super::connection::{Activity, Serving, serve_cleartext, serve_http1, serve_http2};
 use super::{Handler, Limits, Listener, Peer, PeerTls, listen};
@@ -89,8 +90,8 @@ fn deal(listeners: Vec<Listener>, count: usize) -> Vec<Vec<Listener>> {
     let mut hands: Vec<Vec<Listener>> = (0..count).map(|_| Vec::new()).collect();
     for listener in listeners {
         for (hand, socket) in hands.iter_mut().zip(listener.sockets) {
-            let (tls, open) = (listener.tls.clone(), Arc::clone(&listener.open));
-            hand.push(Listener { address: listener.address, tls, open, sockets: vec![socket] });
+            let (tls, connections) = (listener.tls.clone(), listener.connections.clone());
+            hand.push(Listener { address: listener.address, tls, connections, sockets: vec![socket] });
         }
     }
     hands
@@ -288,22 +289,20 @@ impl<H: Handler> Worker<H> {
 /// Keeps one connection counted and entered until it drops.
 struct Counted<H: Handler> {
     worker: Rc<Worker<H>>,
-    of_listener: Arc<AtomicUsize>,
+    _of_listener: OpenConnection,
     id: u64,
 }
 
 impl<H: Handler> Counted<H> {
     fn new(worker: &Rc<Worker<H>>, listener: &Listener, id: u64) -> Self {
         worker.open.fetch_add(1, Ordering::Relaxed);
-        listener.open.fetch_add(1, Ordering::Relaxed);
-        Self { worker: Rc::clone(worker), of_listener: Arc::clone(&listener.open), id }
+        Self { worker: Rc::clone(worker), _of_listener: listener.connections.opened(), id }
     }
 }
 
 impl<H: Handler> Drop for Counted<H> {
     fn drop(&mut self) {
         self.worker.open.fetch_sub(1, Ordering::Relaxed);
-        self.of_listener.fetch_sub(1, Ordering::Relaxed);
         // An abort from the sweep drops the task later, never while the sweep holds the map.
         self.worker.connections.borrow_mut().remove(&self.id);
     }

@@ -1,0 +1,251 @@
+//! The composition root: from a valid config to a running gateway, and back to silence.
+//!
+//! [`start`] binds everything, starts the keepers of keys and the workers, and returns at once; [`Running`] then takes
+//! reloads and ends in a drain. The control runtime, one thread, carries all that is not a request: keys, the admin
+//! listener, the embedded authority.
+
+mod authority;
+mod policy_tests;
+pub mod rehearse;
+mod reload;
+mod report;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+use crate::admin::Admin;
+use crate::authority::Authority;
+use crate::clock::{Clock, SystemClock};
+use crate::config::model::{self, Config};
+use crate::gateway::snapshot::{self, CompileError, Snapshot};
+use crate::gateway::{self, Gateway};
+use crate::observe::log::Form;
+use crate::observe::metrics::Metrics;
+use crate::observe::readiness::Readiness;
+use crate::observe::writer::AccessLog;
+use crate::server::{self, Listener, Workers, tls};
+use crate::token::cache::Epoch;
+
+pub use policy_tests::{TestResult, run_tests};
+pub use reload::{Watched, run_until_signalled};
+
+/// Why the gateway cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The system gives no threads or no event queue.
+    #[error("the system gives no runtime")]
+    Runtime(#[source] io::Error),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address} for {what}")]
+    Listen {
+        /// What would listen.
+        what: &'static str,
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The certificate of the TLS listeners cannot be used.
+    #[error("TLS cannot be served")]
+    Tls(#[from] tls::TlsError),
+    /// The config names something that cannot be used on this machine.
+    #[error("the config cannot be used on this machine")]
+    Compile(#[from] CompileError),
+}
+
+/// Where everything listens; ports are never 0.
+#[derive(Debug, Clone, Default, serde::Serialize)]
+pub struct Addresses {
+    /// Cleartext listeners.
+    pub http: Vec<SocketAddr>,
+    /// TLS listeners.
+    pub https: Vec<SocketAddr>,
+    /// The admin listener.
+    pub admin: Option<SocketAddr>,
+    /// The embedded authority.
+    pub authority: Option<SocketAddr>,
+}
+
+/// A gateway that serves.
+pub struct Running {
+    addresses: Addresses,
+    runtime: Runtime,
+    workers: Workers,
+    stop: watch::Sender<bool>,
+    current: Arc<ArcSwap<Snapshot>>,
+    means: snapshot::Means,
+    tls: Option<Arc<ArcSwap<ServerConfig>>>,
+    metrics: Arc<Metrics>,
+    log: AccessLog,
+    keys: report::Keys,
+    drain_timeout: Duration,
+}
+
+/// Means that snapshots are compiled with, on the clocks of this machine.
+#[must_use]
+pub fn system_means() -> snapshot::Means {
+    snapshot::Means { clock: Arc::new(SystemClock::start()), epoch: Arc::new(Epoch::default()) }
+}
+
+/// Starts the gateway that `config` describes. Access log lines go to `out`.
+///
+/// # Errors
+/// When something that the config names is not to be had: an address, a certificate, a thread. Nothing runs then.
+pub fn start(config: Config, out: Box<dyn io::Write + Send>) -> Result<Running, StartError> {
+    // 1. Compile, and bind everything that has to be bound.
+    let means = system_means();
+    let clock = Arc::clone(&means.clock);
+    let (server, admin) = (config.server.clone(), config.admin.clone());
+    let authority = config.authority.as_ref().map(|settings| bind_authority(settings, &clock)).transpose()?;
+    let log_form = form(config.log.access);
+    let snapshot = Arc::new(Snapshot::compile(config, &means, None)?);
+    let metrics = Metrics::new(Arc::clone(&clock));
+    let (listeners, tls) = listen(&server, &metrics)?;
+    let runtime = control_runtime()?;
+    let current = Arc::new(ArcSwap::from(snapshot));
+    let readiness = Readiness::default();
+    let keys = report::Keys::new(Arc::clone(&metrics), readiness.clone());
+    let (stop, stopped) = watch::channel(false);
+    let mut addresses = addresses_of(&listeners);
+    // 2. What runs beside the workers.
+    if let Some(admin) = admin {
+        let exhibit = Arc::new(report::Exhibits::new(Arc::clone(&current)));
+        let admin_page = Admin::new(Arc::clone(&metrics), readiness.clone(), Arc::clone(&clock), exhibit);
+        let bound = runtime.block_on(admin_page.bind(admin.listen));
+        let bound = bound.map_err(|source| StartError::Listen { what: "admin", address: admin.listen, source })?;
+        addresses.admin = Some(bound.address());
+        runtime.spawn(bound.serve(stopping(stopped.clone())));
+    }
+    if let Some(authority) = authority {
+        addresses.authority = Some(authority.address());
+        runtime.spawn(authority.serve(stopping(stopped.clone())));
+    }
+    keys.follow(&runtime, &current.load_full());
+    runtime.spawn(keys.clone().report_until(stopping(stopped)));
+    // 3. The workers.
+    let log = AccessLog::start(log_form, out, metrics.log_lines_dropped()).map_err(StartError::Runtime)?;
+    let gateways = gateway::Means {
+        current: Arc::clone(&current),
+        clock: Arc::clone(&clock),
+        metrics: Arc::clone(&metrics),
+        log: log.clone(),
+    };
+    let limits = limits(&server.limits);
+    let make = move |_index| Gateway::new(gateways.clone());
+    let workers =
+        server::start(listeners, server.workers, &limits, &clock, make).map_err(StartError::Runtime)?;
+    readiness.task("workers").ok();
+    tracing::info!(http = ?addresses.http, https = ?addresses.https, admin = ?addresses.admin, "the gateway serves");
+    Ok(Running {
+        addresses,
+        runtime,
+        workers,
+        stop,
+        current,
+        means,
+        tls,
+        metrics,
+        log,
+        keys,
+        drain_timeout: server.drain_timeout,
+    })
+}
+
+impl Running {
+    /// Where everything listens.
+    #[must_use]
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// Takes no new connections, lets the requests in flight end, at most `drain_timeout`, and ends.
+    pub fn stop(self) {
+        tracing::info!(patience = ?self.drain_timeout, "draining");
+        self.workers.drain(self.drain_timeout);
+        self.stop.send_replace(true);
+        if !self.log.drain(Duration::from_secs(2)) {
+            tracing::warn!("the last lines of the access log could not be written");
+        }
+        self.runtime.shutdown_timeout(Duration::from_secs(3));
+        tracing::info!("ended");
+    }
+}
+
+fn control_runtime() -> Result<Runtime, StartError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .map_err(StartError::Runtime)
+}
+
+async fn stopping(mut stopped: watch::Receiver<bool>) {
+    // An error says that the sender is gone, which is an end as well.
+    let _ = stopped.wait_for(|stop| *stop).await;
+}
+
+type Listening = (Vec<Listener>, Option<Arc<ArcSwap<ServerConfig>>>);
+
+fn listen(server: &model::Server, metrics: &Metrics) -> Result<Listening, StartError> {
+    let bind = |address: SocketAddr, what, tls| {
+        server::bind(address, server.workers, tls, metrics)
+            .map_err(|source| StartError::Listen { what, address, source })
+    };
+    let mut listeners = Vec::new();
+    for address in &server.listen {
+        listeners.push(bind(*address, "http", None)?);
+    }
+    let Some(settings) = &server.tls else { return Ok((listeners, None)) };
+    let config = Arc::new(ArcSwap::from_pointee(tls::server_config(&files(settings))?));
+    for address in &settings.listen {
+        listeners.push(bind(*address, "https", Some(Arc::clone(&config)))?);
+    }
+    Ok((listeners, Some(config)))
+}
+
+fn files(settings: &model::ServerTls) -> tls::Files {
+    tls::Files {
+        certificate: settings.certificate.clone(),
+        private_key: settings.private_key.clone(),
+        client_ca: settings.client_ca.clone(),
+    }
+}
+
+fn bind_authority(settings: &model::Authority, clock: &Arc<dyn Clock>) -> Result<Authority, StartError> {
+    let listen_failed =
+        |source| StartError::Listen { what: "the embedded authority", address: settings.listen, source };
+    Authority::bind(authority::settings(settings), Arc::clone(clock)).map_err(listen_failed)
+}
+
+fn addresses_of(listeners: &[Listener]) -> Addresses {
+    let (https, http): (Vec<_>, Vec<_>) = listeners.iter().partition(|listener| listener.tls.is_some());
+    let addresses = |listeners: Vec<&Listener>| listeners.iter().map(|listener| listener.address).collect();
+    Addresses { http: addresses(http), https: addresses(https), ..Addresses::default() }
+}
+
+fn limits(limits: &model::Limits) -> server::Limits {
+    server::Limits {
+        header_timeout: limits.header_timeout,
+        idle_timeout: limits.idle_timeout,
+        max_header_bytes: limits.max_header_bytes,
+        max_headers: limits.max_headers,
+        max_connections: limits.max_connections,
+    }
+}
+
+fn form(access: model::AccessLog) -> Form {
+    match access {
+        model::AccessLog::Json => Form::Json,
+        model::AccessLog::Pretty => Form::pretty(),
+        model::AccessLog::Auto => Form::auto(),
+        model::AccessLog::Off => Form::Off,
+    }
+}

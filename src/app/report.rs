@@ -1,0 +1,186 @@
+//! What operators see of the keys and of the config: readiness tasks, metrics, and the exhibits of the admin listener.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+use crate::admin::{Exhibit, IssuerStatus, RouteStatus};
+use crate::config;
+use crate::config::model::{Access, Config, Route};
+use crate::gateway::snapshot::Snapshot;
+use crate::observe::metrics::Metrics;
+use crate::observe::readiness::{Readiness, Task};
+use crate::token::jwks::{Keeper, State};
+
+/// How often the state of the keys is brought to metrics and readiness.
+const PERIOD: Duration = Duration::from_millis(200);
+
+/// Follows the keepers of the snapshot in force. Clones share their state.
+#[derive(Clone)]
+pub(super) struct Keys(Arc<Shared>);
+
+struct Shared {
+    metrics: Arc<Metrics>,
+    readiness: Readiness,
+    followed: Mutex<BTreeMap<Arc<str>, Followed>>,
+}
+
+struct Followed {
+    keeper: Arc<Keeper>,
+    task: Task,
+    counted: BTreeMap<&'static str, u64>,
+}
+
+impl Keys {
+    pub(super) fn new(metrics: Arc<Metrics>, readiness: Readiness) -> Self {
+        Self(Arc::new(Shared { metrics, readiness, followed: Mutex::default() }))
+    }
+
+    /// Starts the keepers of `snapshot` that do not run yet, and follows these from now on, no others.
+    pub(super) fn follow(&self, runtime: &Runtime, snapshot: &Snapshot) {
+        let mut followed = self.followed();
+        let mut before = std::mem::take(&mut *followed);
+        for issuer in &snapshot.issuers {
+            issuer.keys.start(runtime.handle());
+            let old = before.remove(&issuer.name);
+            // A new keeper counts from zero.
+            let counted = old
+                .filter(|old| Arc::ptr_eq(&old.keeper, &issuer.keys))
+                .map(|old| old.counted)
+                .unwrap_or_default();
+            let task = self.0.readiness.task(&format!("issuer:{}", issuer.name));
+            followed.insert(Arc::clone(&issuer.name), Followed { keeper: Arc::clone(&issuer.keys), task, counted });
+        }
+        for (name, gone) in before {
+            self.0.metrics.jwks_gone(&name);
+            gone.task.withdraw();
+        }
+    }
+
+    pub(super) async fn report_until(self, stopped: impl Future<Output = ()>) {
+        let mut stopped = pin!(stopped);
+        loop {
+            self.report();
+            tokio::select! {
+                () = &mut stopped => return,
+                () = tokio::time::sleep(PERIOD) => {}
+            }
+        }
+    }
+
+    /// An issuer without keys makes the gateway unready only when no issuer has any: a replica that can judge some
+    /// tokens is worth more than none.
+    fn report(&self) {
+        let mut followed = self.followed();
+        let someone_has_keys = followed.values().any(|issuer| issuer.keeper.keys().is_some());
+        for (name, issuer) in followed.iter_mut() {
+            let status = issuer.keeper.status();
+            let why = status.last_error.unwrap_or_default();
+            match status.state {
+                State::Fresh => issuer.task.ok(),
+                State::Stale { .. } => issuer.task.ok_but(format!("keys are stale: {why}")),
+                State::Starting => issuer.task.pending("the first fetch of keys is under way"),
+                State::Unavailable if someone_has_keys => issuer.task.ok_but(format!("no keys: {why}")),
+                State::Unavailable => issuer.task.failed(format!("no keys: {why}")),
+            }
+            match status.age {
+                Some(age) => self.0.metrics.jwks_in_use(name, status.keys, age),
+                None => self.0.metrics.jwks_gone(name),
+            }
+            for (result, total) in issuer.keeper.fetches() {
+                let counted = issuer.counted.entry(result.as_str()).or_default();
+                for _ in *counted..total {
+                    self.0.metrics.jwks_fetch(name, result.as_str());
+                }
+                *counted = total;
+            }
+        }
+    }
+
+    fn followed(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Followed>> {
+        self.0.followed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the admin listener shows of the snapshot in force.
+pub(super) struct Exhibits {
+    current: Arc<ArcSwap<Snapshot>>,
+}
+
+impl Exhibits {
+    pub(super) fn new(current: Arc<ArcSwap<Snapshot>>) -> Self {
+        Self { current }
+    }
+}
+
+impl Exhibit for Exhibits {
+    fn config(&self) -> Value {
+        config::redacted(&self.current.load().config)
+    }
+
+    fn issuers(&self) -> Vec<IssuerStatus> {
+        let snapshot = self.current.load();
+        let status = |issuer: &crate::gateway::snapshot::Issuer| {
+            let status = issuer.keys.status();
+            IssuerStatus {
+                name: Arc::clone(&issuer.name),
+                issuer: issuer.checks.issuer().into(),
+                state: match status.state {
+                    State::Starting => "starting",
+                    State::Fresh => "fresh",
+                    State::Stale { .. } => "stale",
+                    State::Unavailable => "unavailable",
+                },
+                keys: status.keys,
+                age: status.age,
+                last_error: status.last_error,
+            }
+        };
+        snapshot.issuers.iter().map(status).collect()
+    }
+
+    fn routes(&self) -> Vec<RouteStatus> {
+        let snapshot = self.current.load();
+        let status = |route: &Route| RouteStatus {
+            name: Arc::clone(&route.name),
+            matches: matches(route),
+            access: access(route, &snapshot.config),
+            upstream: Arc::clone(&snapshot.config.upstreams[route.upstream].name),
+        };
+        snapshot.config.routes.iter().map(status).collect()
+    }
+}
+
+/// Methods, hosts and path of a route, as `GET api.acme.example/orders/{id}`.
+pub(super) fn matches(route: &Route) -> String {
+    let hosts: Vec<String> = route.hosts.iter().map(ToString::to_string).collect();
+    format!("{} {}{}", route.methods, hosts.join("|"), route.path.as_str())
+}
+
+/// Who may use a route, for a person.
+pub(super) fn access(route: &Route, config: &Config) -> String {
+    let mut asks = Vec::new();
+    if !route.scopes.is_empty() {
+        asks.push(route.scopes.join(" and "));
+    }
+    if !route.any_scope.is_empty() {
+        asks.push(route.any_scope.join(" or "));
+    }
+    asks.extend(route.claims.iter().map(|(pointer, _)| format!("claim {pointer}")));
+    if route.issuers.len() < config.issuers.len() {
+        let names: Vec<&str> = route.issuers.iter().map(|position| &*config.issuers[*position].name).collect();
+        asks.push(format!("of {}", names.join(" or ")));
+    }
+    let who = match route.access {
+        Access::Token => "token",
+        Access::Optional => "optional token",
+        Access::Public => "public",
+    };
+    if asks.is_empty() { who.to_owned() } else { format!("{who}: {}", asks.join(", ")) }
+}
