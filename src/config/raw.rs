@@ -1,0 +1,44 @@
+//! The format, key by key: what the file says, with places, before anything is checked against anything else.
+//!
+//! The doc comments here are the reference that users read: editors show them by the JSON Schema, and
+//! `docs/configuration.md` prints them. A default stands beside its key and nowhere else.
+
+pub mod authority;
+pub mod issuer;
+pub mod login;
+pub mod route;
+pub mod server;
+
+use super::read::{Entries, Tables};
+use super::table::table;
+use super::word::names::{IdentityHeader, Name, Pointer};
+
+table! {
+    /// The configuration of Tollgate.
+    Root, "the file" {
+        /// Where and how the gateway listens.
+        server: server::Server,
+        /// The admin listener: `/metrics`, `/healthz`, `/readyz`, `/config`. Without the table there is none.
+        admin: server::Admin,
+        /// The Authorization Servers whose tokens are accepted, by name: `[issuers.NAME]`.
+        issuers: Entries<Name, issuer::Issuer>,
+        /// The APIs behind the gateway, by name: `[upstreams.NAME]`.
+        upstreams: Entries<Name, server::Upstream>,
+        /// Which requests go where, and what they need: `[[routes]]`. What no route matches is refused. The most specific
+        /// route wins: by host, then path, then method.
+        routes: Tables<route::Route>,
+        /// Requests with the outcome that they must have: `[[tests]]`. `tollgate check` runs them, without network.
+        tests: Tables<route::Test>,
+        /// Further headers that tell the upstream who is calling: the name of a header, and a JSON Pointer to the claim,
+        /// as `"X-Auth-Email" = "/email"`. What clients send of them is removed.
+        identity_headers: Entries<IdentityHeader, Pointer>,
+        /// What is logged, and how.
+        log: server::Log,
+        /// Browser logins by OpenID Connect, by name: `[logins.NAME]`.
+        logins: Entries<Name, login::Login> => later,
+        /// Where browser sessions are kept.
+        sessions: login::Sessions => later,
+        /// The embedded Authorization Server, for development only. Without the table there is none.
+        authority: authority::Authority,
+    }
+}

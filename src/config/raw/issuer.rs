@@ -1,0 +1,98 @@
+//! `[issuers.*]`
+
+use crate::config::read::List;
+use crate::config::table::{table, words};
+use crate::config::word::names::{FilePath, NonEmpty};
+use crate::config::word::quantity::{Memory, Period, Tolerance};
+use crate::config::word::secret::SecretSource;
+use crate::config::word::token::{AlgorithmName, TokenTypeText};
+use crate::config::word::url::{IssuerUrl, WebUrl};
+
+table! {
+    /// An Authorization Server whose access tokens are accepted.
+    Issuer, "[issuers.NAME]" {
+        /// Its identifier, exactly as tokens have it in `iss`. Its metadata is read from there, unless `jwks_uri` or
+        /// `jwks_file` is given.
+        issuer: IssuerUrl => required,
+        /// A token must name one of these in `aud`; for the profile `cognito`, in `client_id`.
+        audiences: List<NonEmpty> => required,
+        /// Whose tokens these are; decides which `typ` values are accepted and how claims are named.
+        profile: ProfileWord = "rfc9068",
+        /// The accepted `typ` values, in place of the profile's; `absent` stands for tokens without `typ`.
+        token_types: List<TokenTypeText>,
+        /// Where its keys are, in place of discovery.
+        jwks_uri: WebUrl,
+        /// A file with its keys (a JWK Set), in place of discovery. Its content is watched.
+        jwks_file: FilePath,
+        /// The accepted signature algorithms. Default: all that are known, which are asymmetric.
+        algorithms: List<AlgorithmName>,
+        /// How far its clock may be off when `exp`, `nbf` and `iat` are judged; ten minutes at most.
+        clock_skew: Tolerance = "30s",
+        /// Claims that must be there, beside `iss`, `aud` and `exp`.
+        required_claims: List<NonEmpty>,
+        /// PEM file with certificate authorities for the issuer's URLs, in place of the system's.
+        ca_file: FilePath,
+        /// Whether its URLs may be http off loopback. Whoever sits on the way can then forge tokens.
+        allow_http: bool = false,
+        /// How long the last good keys serve while the issuer cannot be reached.
+        max_stale: Period = "24h",
+        /// The least time between two fetches of keys that tokens with unknown keys cause.
+        refetch_cooldown: Memory = "5s",
+        /// Asking the issuer about opaque tokens (RFC 7662).
+        introspection: Introspection => later,
+    }
+}
+
+words! {
+    /// Whose token shape an issuer writes.
+    ProfileWord {
+        /// RFC 9068.
+        Rfc9068 = "rfc9068",
+        /// Okta.
+        Okta = "okta",
+        /// Auth0.
+        Auth0 = "auth0",
+        /// Microsoft Entra ID.
+        Entra = "entra",
+        /// Keycloak.
+        Keycloak = "keycloak",
+        /// Amazon Cognito.
+        Cognito = "cognito",
+    }
+}
+
+table! {
+    /// Asking the issuer about opaque tokens (RFC 7662).
+    Introspection, "[issuers.NAME.introspection]" {
+        /// The introspection endpoint. Default: from the issuer's metadata.
+        endpoint: WebUrl,
+        /// The client id of the gateway at the issuer.
+        client_id: NonEmpty => required,
+        /// The client secret of the gateway at the issuer.
+        client_secret: SecretSource,
+        /// How the gateway authenticates: `basic`, `post`, `private_key_jwt` or `mtls`.
+        auth: IntrospectionAuth = "basic",
+        /// PEM file with the private key for `private_key_jwt`.
+        private_key: FilePath,
+        /// How long a good answer is remembered.
+        cache: Memory = "30s",
+        /// How long a bad answer is remembered.
+        negative_cache: Memory = "5s",
+        /// How long one question may take.
+        timeout: Period = "3s",
+    }
+}
+
+words! {
+    /// How the gateway authenticates at the introspection endpoint.
+    IntrospectionAuth {
+        /// `client_secret_basic`
+        Basic = "basic",
+        /// `client_secret_post`
+        Post = "post",
+        /// RFC 7523
+        PrivateKeyJwt = "private_key_jwt",
+        /// RFC 8705
+        Mtls = "mtls",
+    }
+}

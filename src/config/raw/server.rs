@@ -1,0 +1,126 @@
+//! `[server]`, `[admin]`, `[upstreams.*]` and `[log]`.
+
+use crate::config::read::{List, OneOrMany};
+use crate::config::table::{table, words};
+use crate::config::word::names::{FilePath, LogLevel, NonEmpty};
+use crate::config::word::net::{Listen, Network};
+use crate::config::word::quantity::{Count, Period, Size};
+use crate::config::word::url::{OriginUrl, ServerUrl};
+
+table! {
+    /// Where and how the gateway listens.
+    Server, "[server]" {
+        /// Addresses for cleartext HTTP/1.1, and HTTP/2 with prior knowledge. Port 0 lets the system choose; the log and
+        /// the admin API say what it chose. Default: `127.0.0.1:8080`, or none when `[server.tls]` is there.
+        listen: OneOrMany<Listen>,
+        /// Worker threads, each with its own listener and connections. Default: one per core.
+        workers: Count<1024>,
+        /// The origin by which clients know the gateway. It names the protected resource (RFC 9728) in challenges.
+        public_url: OriginUrl,
+        /// A folder where the last good key sets of issuers are kept, for a start while an issuer is down. Default: nothing
+        /// is kept on disk.
+        state_dir: FilePath,
+        /// Peers whose `Forwarded` and `X-Forwarded-*` headers are believed: addresses and networks. Default: none.
+        trusted_proxies: List<Network>,
+        /// How long requests in flight may take after SIGTERM before they are cut.
+        drain_timeout: Period = "30s",
+        /// Serving TLS: HTTP/1.1 and HTTP/2.
+        tls: ServerTls,
+        /// What one client may take.
+        limits: Limits,
+    }
+}
+
+table! {
+    /// Serving TLS: HTTP/1.1 and HTTP/2.
+    ServerTls, "[server.tls]" {
+        /// Addresses that are served with TLS.
+        listen: OneOrMany<Listen> => required,
+        /// PEM file with the certificate chain, leaf first. Its content is watched.
+        certificate: FilePath => required,
+        /// PEM file with the private key of the leaf. Its content is watched.
+        private_key: FilePath => required,
+        /// PEM file with authorities of client certificates. When set, a client without a certificate is refused.
+        client_ca: FilePath,
+    }
+}
+
+table! {
+    /// What one client may take.
+    Limits, "[server.limits]" {
+        /// From the first byte of a request, or the accepted connection, to the end of its head.
+        header_timeout: Period = "10s",
+        /// A connection without a request is closed after this.
+        idle_timeout: Period = "75s",
+        /// Bytes of one request head; more is a 431.
+        max_header_bytes: Size = "64KiB",
+        /// Fields of one request head; more is a 431.
+        max_headers: Count<10000> = 100,
+        /// Bytes of one request body; more is a 413. Default: no limit.
+        max_body_bytes: Size,
+        /// Connections that are open at once, over all workers.
+        max_connections: Count<10000000> = 10000,
+    }
+}
+
+table! {
+    /// The admin listener. It has no login: keep it on loopback or behind a firewall.
+    Admin, "[admin]" {
+        /// The address of the admin listener.
+        listen: Listen = "127.0.0.1:9090",
+    }
+}
+
+table! {
+    /// One API behind the gateway: a server, or several replicas.
+    Upstream, "[upstreams.NAME]" {
+        /// The servers, taken in turn: `http://`, `https://` or `h2c://`, without a path.
+        servers: List<ServerUrl> => required,
+        /// The Host that the upstream sees: `keep` (the client's), `upstream` (the server's own), or a name.
+        host: NonEmpty = "keep",
+        /// To open a connection, TLS included.
+        connect_timeout: Period = "2s",
+        /// From the sent request to the head of the response.
+        response_timeout: Period = "30s",
+        /// A kept connection without a request is closed after this.
+        idle_timeout: Period = "60s",
+        /// PEM file with certificate authorities for https servers, in place of the system's.
+        ca_file: FilePath,
+    }
+}
+
+table! {
+    /// What is logged, and how. Tokens, cookies and secrets never are.
+    Log, "[log]" {
+        /// The access log, one line a request: `json`, `pretty` or `off`. Default: `pretty` on a terminal, else `json`.
+        access: AccessWord,
+        /// What the diagnostic log tells: `error`, `warn`, `info`, `debug` or `trace`, also per module.
+        level: LogLevel = "info",
+        /// How the access log shows who called: `hash` (the same for the same subject), `plain` or `none`.
+        subject: SubjectWord = "hash",
+    }
+}
+
+words! {
+    /// The form of the access log.
+    AccessWord {
+        /// One JSON object a line.
+        Json = "json",
+        /// Columns for a person.
+        Pretty = "pretty",
+        /// None.
+        Off = "off",
+    }
+}
+
+words! {
+    /// How a subject is shown.
+    SubjectWord {
+        /// A stand-in.
+        Hash = "hash",
+        /// As it is.
+        Plain = "plain",
+        /// Not at all.
+        None = "none",
+    }
+}

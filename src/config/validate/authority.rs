@@ -1,0 +1,174 @@
+//! `[authority]`: the embedded development Authorization Server stays on this machine, and what it cannot do is refused.
+
+use std::net::SocketAddr;
+
+use url::Host;
+
+use super::files::Inline;
+use super::{Check, refuse_repeats};
+use crate::config::diagnostic::{Code, Diagnostic, Span};
+use crate::config::model::{Authority, AuthorityClient, AuthorityUser, ClientAuth};
+use crate::config::raw::{Root, authority as raw};
+use crate::config::table::{Field, not_yet};
+use crate::config::word::url::IssuerUrl;
+
+pub fn authority(root: &Root, check: &mut Check<'_, '_>) -> Option<Option<Authority>> {
+    let raw = match &root.authority {
+        Field::Absent | Field::Default(_) => return Some(None),
+        Field::Broken => return None,
+        Field::Written { value, .. } => value,
+    };
+    stays_here(raw, check);
+    issuer_leads_here(raw, check);
+    is_trusted(root, raw, check);
+    check_tls(raw, check);
+    let users = users(raw, check);
+    let clients = clients(raw, check);
+    Some(Some(Authority {
+        listen: raw.listen.get()?.0,
+        issuer: raw.issuer.get()?.text.clone(),
+        audience: raw.audience.get()?.0.clone(),
+        token_lifetime: raw.token_lifetime.get()?.0,
+        users: users?,
+        clients: clients?,
+    }))
+}
+
+fn stays_here(raw: &raw::Authority, check: &mut Check<'_, '_>) {
+    let remote = raw.allow_remote.get().copied().unwrap_or(true);
+    if let Some((listen, span)) = raw.listen.written().filter(|(listen, _)| !remote && !listen.0.ip().is_loopback()) {
+        let message = "the development authority would be reachable from other machines: it gives tokens to whoever knows this file";
+        let help = format!("listen on \"127.0.0.1:{}\", or write `allow_remote = true`", listen.0.port());
+        check.report(Diagnostic::new(Code::AuthorityExposed, message).at(span, "").help(help));
+    }
+}
+
+/// An http issuer must lead to the listener. An https one may stand on a proxy in front, which is nobody's business here.
+fn issuer_leads_here(raw: &raw::Authority, check: &mut Check<'_, '_>) {
+    let (Some((issuer, span)), Some((listen, listen_span))) = (raw.issuer.written(), raw.listen.written()) else {
+        return;
+    };
+    let Some(problem) = misled(issuer, listen.0) else { return };
+    let diagnostic = Diagnostic::new(Code::AuthorityIssuer, problem).at(span, "").at(listen_span, "it listens here");
+    check.report(diagnostic.help(format!("issuer = \"http://{}\"", listen.0)));
+}
+
+fn misled(issuer: &IssuerUrl, listen: SocketAddr) -> Option<String> {
+    let url = &issuer.url;
+    if url.path() != "/" || issuer.text.ends_with('/') {
+        return Some("the authority's issuer has no path: its endpoints stand at the root".into());
+    }
+    let ip = match url.host() {
+        Some(Host::Ipv4(ip)) => Some(ip.into()),
+        Some(Host::Ipv6(ip)) => Some(ip.into()),
+        Some(Host::Domain(_)) | None => None,
+    };
+    let elsewhere = ip.is_some_and(|ip: std::net::IpAddr| ip != listen.ip() && !listen.ip().is_unspecified());
+    let other_port = listen.port() != 0 && url.port_or_known_default() != Some(listen.port());
+    (url.scheme() == "http" && (elsewhere || other_port))
+        .then(|| "the issuer does not lead to where the authority listens".into())
+}
+
+/// A gateway that does not trust its own authority is probably a slip.
+fn is_trusted(root: &Root, raw: &raw::Authority, check: &mut Check<'_, '_>) {
+    let Some((mine, span)) = raw.issuer.written() else { return };
+    let routes = root.routes.get().is_some_and(|routes| !routes.0.is_empty());
+    let known = |issuers: &crate::config::read::Entries<_, crate::config::raw::issuer::Issuer>| {
+        issuers.0.iter().any(|(_, issuer)| issuer.value.issuer.get().is_none_or(|issuer| issuer.text == mine.text))
+    };
+    let trusted = match &root.issuers {
+        Field::Broken => true,
+        other => other.get().is_some_and(known),
+    };
+    if routes && !trusted && !check.lost_tables {
+        let message = "no issuer is this authority, so the gateway refuses its tokens";
+        let help = format!("add a table [issuers.NAME] with issuer = {:?}", mine.text);
+        check.report(Diagnostic::new(Code::AuthorityUntrusted, message).at(span, "").help(help));
+    }
+}
+
+fn check_tls(raw: &raw::Authority, check: &mut Check<'_, '_>) {
+    if let Some(tls) = raw.tls.get() {
+        check.certificates(&tls.certificate);
+        check.private_key(&tls.private_key);
+    }
+}
+
+fn users(raw: &raw::Authority, check: &mut Check<'_, '_>) -> Option<Vec<AuthorityUser>> {
+    let tables = match &raw.users {
+        Field::Broken => return None,
+        other => other.get().map_or(&[][..], |tables| &tables.0),
+    };
+    let names = tables.iter().filter_map(|table| table.value.name.written()).map(|(name, span)| (&*name.0, span));
+    refuse_repeats(names.collect::<Vec<_>>(), Code::DuplicateUser, "user", check);
+    let users: Vec<_> = tables.iter().map(|table| user(&table.value, check)).collect();
+    users.into_iter().collect()
+}
+
+fn user(raw: &raw::User, check: &mut Check<'_, '_>) -> Option<AuthorityUser> {
+    let password = check.secret(&raw.password, Inline::Fine);
+    let name = raw.name.get()?.0.clone();
+    Some(AuthorityUser {
+        sub: raw.sub.get().map_or_else(|| name.clone(), |sub| sub.0.clone()),
+        name,
+        password: password?,
+        claims: raw.claims.get().map_or_else(Default::default, |claims| claims.0.clone().into_iter().collect()),
+    })
+}
+
+fn clients(raw: &raw::Authority, check: &mut Check<'_, '_>) -> Option<Vec<AuthorityClient>> {
+    let tables = match &raw.clients {
+        Field::Broken => return None,
+        other => other.get().map_or(&[][..], |tables| &tables.0),
+    };
+    let ids = tables.iter().filter_map(|table| table.value.id.written()).map(|(id, span)| (&*id.0, span));
+    refuse_repeats(ids.collect::<Vec<_>>(), Code::DuplicateClient, "client", check);
+    let clients: Vec<_> = tables.iter().map(|table| client(&table.value, &table.span, check)).collect();
+    clients.into_iter().collect()
+}
+
+fn client(raw: &raw::Client, header: &Span, check: &mut Check<'_, '_>) -> Option<AuthorityClient> {
+    let secret = check.secret(&raw.secret, Inline::Fine);
+    refuse_later_words(raw, check);
+    secret_fits(raw, header, check);
+    let auth = match raw.auth.get() {
+        Some(raw::AuthWord::ClientSecretBasic) => Some(ClientAuth::Basic),
+        Some(raw::AuthWord::ClientSecretPost) => Some(ClientAuth::Post),
+        Some(raw::AuthWord::None | raw::AuthWord::PrivateKeyJwt | raw::AuthWord::TlsClientAuth) | None => None,
+    };
+    Some(AuthorityClient {
+        id: raw.id.get()?.0.clone(),
+        secret,
+        grants: raw.grants.get()?.0.iter().map(|grant| grant.value.as_str().to_owned()).collect(),
+        scopes: raw.scopes.get().map_or_else(Vec::new, |list| list.0.iter().map(|at| at.value.0.clone()).collect()),
+        auth,
+    })
+}
+
+fn refuse_later_words(raw: &raw::Client, check: &mut Check<'_, '_>) {
+    let grants = raw.grants.get().map_or(&[][..], |grants| &grants.0);
+    for grant in grants.iter().filter(|grant| grant.value != raw::Grant::ClientCredentials) {
+        check.report(not_yet(&format!("the grant `{}`", grant.value.as_str()), &grant.span));
+    }
+    if let Some((raw::TokenForm::Opaque, span)) = raw.access_tokens.written() {
+        check.report(not_yet("`access_tokens = \"opaque\"`", span));
+    }
+    if let Some((word @ (raw::AuthWord::None | raw::AuthWord::PrivateKeyJwt | raw::AuthWord::TlsClientAuth), span)) =
+        raw.auth.written()
+    {
+        check.report(not_yet(&format!("`auth = \"{}\"`", word.as_str()), span));
+    }
+}
+
+/// `client_credentials` is for clients that can keep a secret (RFC 6749, section 4.4).
+fn secret_fits(raw: &raw::Client, header: &Span, check: &mut Check<'_, '_>) {
+    let grants = raw.grants.get().map_or(&[][..], |grants| &grants.0);
+    let alone = grants.iter().find(|grant| grant.value == raw::Grant::ClientCredentials);
+    let by_key = matches!(raw.auth.get(), Some(raw::AuthWord::PrivateKeyJwt | raw::AuthWord::TlsClientAuth));
+    if let (Some(grant), Field::Absent, false) = (alone, &raw.secret, by_key) {
+        let message = "a client without a secret cannot use `client_credentials`: everybody could";
+        let diagnostic =
+            Diagnostic::new(Code::ClientAuth, message).at(&grant.span, "").at(header, "this client is public");
+        check.report(diagnostic.help("give the client a `secret`, or take the grant out"));
+    }
+}

@@ -1,0 +1,315 @@
+//! `[[routes]]`, `[[tests]]` and `[identity_headers]`
+
+use std::sync::Arc;
+
+use http::HeaderName;
+
+use super::overlap::{self, Seen};
+use super::{Check, Named, refuse_repeats};
+use crate::config::diagnostic::{Code, Diagnostic, Span};
+use crate::config::model::{Access, Credential, PolicyTest, Route};
+use crate::config::raw::{Root, route as raw};
+use crate::config::read::{At, List};
+use crate::config::table::{Field, not_yet};
+use crate::config::word::names::NonEmpty;
+use crate::config::word::url::is_loopback;
+use crate::pattern::{HostPattern, MethodSet, PathPattern, Segment};
+
+/// The names that routes can refer to.
+struct Names<'a> {
+    upstreams: Vec<&'a str>,
+    issuers: Vec<&'a str>,
+    /// By position in `issuers`: the audiences, as far as they can be read.
+    audiences: Vec<Option<&'a List<NonEmpty>>>,
+    issuers_broken: bool,
+    upstreams_broken: bool,
+}
+
+pub fn routes(root: &Root, check: &mut Check<'_, '_>) -> Option<Vec<Route>> {
+    let raw = match &root.routes {
+        Field::Broken => return None,
+        other => other.get().map_or(&[][..], |tables| &tables.0),
+    };
+    if raw.is_empty() && matches!(root.authority, Field::Absent) && !check.lost_tables {
+        let diagnostic = Diagnostic::new(Code::NoRoutes, "there are no routes, so every request would be refused");
+        check.report(
+            diagnostic.help("add a route: [[routes]] with `path` and `upstream`; config/minimal.toml shows one"),
+        );
+    }
+    let names = names(root);
+    let names_of_routes: Vec<String> =
+        raw.iter().enumerate().map(|(position, route)| name(position, &route.value)).collect();
+    let places = raw.iter().map(|route| route.value.name.written().map_or(&route.span, |(_, span)| span));
+    refuse_repeats(names_of_routes.iter().map(|name| &**name).zip(places), Code::DuplicateRoute, "route", check);
+    need_issuers(raw, &names, check);
+    let routes: Vec<_> = raw.iter().zip(&names_of_routes).map(|(raw, name)| route(name, raw, &names, check)).collect();
+    overlap::check(
+        &raw.iter().zip(&names_of_routes).filter_map(|(raw, name)| seen(name, raw)).collect::<Vec<_>>(),
+        check,
+    );
+    routes.into_iter().collect()
+}
+
+fn name(position: usize, raw: &raw::Route) -> String {
+    raw.name.get().map_or_else(|| format!("route-{}", position + 1), |name| name.0.clone())
+}
+
+fn names(root: &Root) -> Names<'_> {
+    let issuers = root.issuers.get().map_or(&[][..], |entries| &entries.0);
+    Names {
+        upstreams: root
+            .upstreams
+            .get()
+            .map_or_else(Vec::new, |entries| entries.0.iter().map(|(name, _)| &*name.value.0).collect()),
+        issuers: issuers.iter().map(|(name, _)| &*name.value.0).collect(),
+        audiences: issuers.iter().map(|(_, issuer)| issuer.value.audiences.get()).collect(),
+        issuers_broken: matches!(root.issuers, Field::Broken),
+        upstreams_broken: matches!(root.upstreams, Field::Broken),
+    }
+}
+
+/// A route that takes tokens needs somebody who makes them.
+fn need_issuers(raw: &[At<raw::Route>], names: &Names<'_>, check: &mut Check<'_, '_>) {
+    if !names.issuers.is_empty() || names.issuers_broken || check.lost_tables {
+        return;
+    }
+    let protected =
+        |route: &&At<raw::Route>| route.value.access.get().is_some_and(|access| *access != raw::AccessKind::Public);
+    let Some(first) = raw.iter().find(protected) else { return };
+    let place = first.value.access.written().map_or(&first.span, |(_, span)| span);
+    let message = "the route takes tokens, but there is no issuer whose tokens could be accepted";
+    let help = "add a table [issuers.NAME] with `issuer` and `audiences`; or, for everybody, access = \"public\"";
+    check.report(Diagnostic::new(Code::NoIssuers, message).at(place, "").help(help));
+}
+
+fn route(name: &str, at: &At<raw::Route>, names: &Names<'_>, check: &mut Check<'_, '_>) -> Option<Route> {
+    let raw = &at.value;
+    public_has_no_rules(raw, check);
+    let credential = credential(raw, check);
+    let upstream = upstream(raw, names, check);
+    let issuers = issuers(raw, names, check);
+    audiences_narrow(raw, issuers.as_deref(), names, check);
+    any_scope_counts(raw, check);
+    let strip_prefix = strip_prefix(raw, check);
+    let resource = resource(raw, check);
+    let access = match raw.access.get()? {
+        raw::AccessKind::Token => Access::Token,
+        raw::AccessKind::Optional => Access::Optional,
+        raw::AccessKind::Public => Access::Public,
+    };
+    Some(Route {
+        name: Arc::from(name),
+        hosts: hosts(raw)?,
+        path: path(raw)?.clone(),
+        methods: methods(raw)?,
+        upstream: upstream?,
+        access,
+        scopes: texts(&raw.scopes, |scope| &scope.0),
+        any_scope: texts(&raw.any_scope, |scope| &scope.0),
+        claims: raw.claims.get().map_or_else(Vec::new, |entries| {
+            entries.0.iter().map(|(pointer, accepted)| (pointer.value.0.clone(), accepted.value.0.clone())).collect()
+        }),
+        issuers: if access == Access::Public { Vec::new() } else { issuers? },
+        audiences: texts(&raw.audiences, |audience| &audience.0),
+        credential: credential?,
+        strip_prefix,
+        resource,
+        encoded_slash_in_segment: raw.encoded_slash.get().is_some(),
+        line: check.line(&at.span),
+    })
+}
+
+fn texts<T>(field: &Field<List<T>>, text: impl Fn(&T) -> &String) -> Vec<String> {
+    field.get().map_or_else(Vec::new, |list| list.0.iter().map(|at| text(&at.value).clone()).collect())
+}
+
+/// The hosts; empty for any.
+fn hosts(raw: &raw::Route) -> Option<Vec<HostPattern>> {
+    match &raw.hosts {
+        Field::Absent => Some(Vec::new()),
+        written => Some(written.get()?.0.iter().map(|host| host.value.0.clone()).collect()),
+    }
+}
+
+fn path(raw: &raw::Route) -> Option<&PathPattern> {
+    raw.path.get().map(|path| &path.0)
+}
+
+fn methods(raw: &raw::Route) -> Option<MethodSet> {
+    match &raw.methods {
+        Field::Absent => Some(MethodSet::DEFAULT),
+        written => Some(written.get()?.0.iter().map(|method| method.value.0).collect()),
+    }
+}
+
+fn seen<'a>(name: &'a str, at: &'a At<raw::Route>) -> Option<Seen<'a>> {
+    let raw = &at.value;
+    Some(Seen {
+        name,
+        place: raw.path.written()?.1,
+        hosts: hosts(raw)?,
+        path: path(raw)?,
+        methods: methods(raw)?,
+        public: *raw.access.get()? == raw::AccessKind::Public,
+    })
+}
+
+fn public_has_no_rules(raw: &raw::Route, check: &mut Check<'_, '_>) {
+    let Some((raw::AccessKind::Public, access)) = raw.access.written() else { return };
+    let rules = [
+        ("scopes", raw.scopes.key()),
+        ("any_scope", raw.any_scope.key()),
+        ("claims", raw.claims.key()),
+        ("issuers", raw.issuers.key()),
+        ("audiences", raw.audiences.key()),
+    ];
+    for (name, key) in rules {
+        let Some(key) = key else { continue };
+        let message = format!("`{name}` on a public route: nobody would ever look at it");
+        let diagnostic = Diagnostic::new(Code::PublicWithRules, message).at(key, "").at(access, "public");
+        check.report(diagnostic.help(format!("remove `access` to enforce the rule, or `{name}` to let everybody in")));
+    }
+}
+
+fn credential(raw: &raw::Route, check: &mut Check<'_, '_>) -> Option<Credential> {
+    match raw.credential.get()? {
+        raw::CredentialWord::Pass => Some(Credential::Pass),
+        raw::CredentialWord::Drop => Some(Credential::Drop),
+        word @ (raw::CredentialWord::ClientCredentials
+        | raw::CredentialWord::Exchange
+        | raw::CredentialWord::Assertion) => {
+            let (_, span) = raw.credential.written()?;
+            check.report(not_yet(&format!("`credential = \"{}\"`", word.as_str()), span));
+            None
+        }
+    }
+}
+
+fn upstream(raw: &raw::Route, names: &Names<'_>, check: &mut Check<'_, '_>) -> Option<usize> {
+    let (name, span) = raw.upstream.written()?;
+    if names.upstreams_broken {
+        return None;
+    }
+    let what = Named { code: Code::UnknownUpstream, noun: "upstream", table: "upstreams" };
+    check.resolve(&name.0, span, &names.upstreams, what)
+}
+
+/// The issuers by position; all when the route names none.
+fn issuers(raw: &raw::Route, names: &Names<'_>, check: &mut Check<'_, '_>) -> Option<Vec<usize>> {
+    if names.issuers_broken {
+        return None;
+    }
+    let Field::Absent = raw.issuers else {
+        let what = Named { code: Code::UnknownIssuer, noun: "issuer", table: "issuers" };
+        let list = &raw.issuers.get()?.0;
+        let resolved: Vec<_> =
+            list.iter().map(|name| check.resolve(&name.value.0, &name.span, &names.issuers, what)).collect();
+        return resolved.into_iter().collect();
+    };
+    Some((0..names.issuers.len()).collect())
+}
+
+fn audiences_narrow(raw: &raw::Route, issuers: Option<&[usize]>, names: &Names<'_>, check: &mut Check<'_, '_>) {
+    let (Some((audiences, _)), Some(issuers)) = (raw.audiences.written(), issuers) else { return };
+    let Some(known) =
+        issuers.iter().map(|issuer| names.audiences.get(*issuer).copied().flatten()).collect::<Option<Vec<_>>>()
+    else {
+        return;
+    };
+    for audience in &audiences.0 {
+        if known.iter().any(|list| list.0.iter().any(|known| known.value.0 == audience.value.0)) {
+            continue;
+        }
+        let message =
+            format!("{:?} is no audience of the route's issuers, so a token would have to name both", audience.value.0);
+        let help = "add it to `audiences` of the issuer; `audiences` of a route narrow those";
+        check.report(Diagnostic::new(Code::AudienceNotNarrowing, message).at(&audience.span, "").help(help));
+    }
+}
+
+fn any_scope_counts(raw: &raw::Route, check: &mut Check<'_, '_>) {
+    let (Some((all, _)), Some((any, _))) = (raw.scopes.written(), raw.any_scope.written()) else { return };
+    let both = any.0.iter().find_map(|scope| Some((scope, all.0.iter().find(|other| other.value.0 == scope.value.0)?)));
+    if let Some((scope, needed)) = both {
+        let message = format!("`any_scope` has no effect: {:?} is needed anyway", scope.value.0);
+        let diagnostic = Diagnostic::new(Code::NoEffect, message).at(&scope.span, "").at(&needed.span, "needed here");
+        check.report(diagnostic.help("take it out of `scopes`, or `any_scope` out of the route"));
+    }
+}
+
+fn strip_prefix(raw: &raw::Route, check: &mut Check<'_, '_>) -> Option<String> {
+    let (NonEmpty(prefix), span) = raw.strip_prefix.written()?;
+    let path = path(raw)?;
+    let literal = |segment: &Segment| matches!(segment, Segment::Literal(text) if !text.is_empty());
+    let problem = match PathPattern::parse(prefix) {
+        Err(error) => error.message,
+        Ok(parsed) if !parsed.segments().iter().all(literal) => {
+            "what is stripped is literal segments, without a slash at the end".into()
+        }
+        Ok(parsed) if path.segments().starts_with(parsed.segments()) => return Some(prefix.clone()),
+        Ok(_) => "the path does not begin with what is stripped".into(),
+    };
+    let front: String = path.segments().iter().take_while(|segment| literal(segment)).fold(
+        String::new(),
+        |front, segment| match segment {
+            Segment::Literal(text) => front + "/" + text,
+            Segment::Param(_) | Segment::Rest(_) => front,
+        },
+    );
+    let help = match front.is_empty() {
+        true => format!("the path {:?} has no literal beginning; remove `strip_prefix`", path.as_str()),
+        false => format!("at most {front:?} can be stripped from {:?}", path.as_str()),
+    };
+    let diagnostic = Diagnostic::new(Code::BadStripPrefix, problem).at(span, "");
+    let diagnostic = match raw.path.written() {
+        Some((_, path)) => diagnostic.at(path, "the path"),
+        None => diagnostic,
+    };
+    check.report(diagnostic.help(help));
+    None
+}
+
+fn resource(raw: &raw::Route, check: &mut Check<'_, '_>) -> Option<String> {
+    let (resource, span) = raw.resource.written()?;
+    if resource.url.scheme() == "http" && !is_loopback(&resource.url) {
+        let message = "a resource identifier is an https URL (RFC 9728, section 1.2)";
+        check.report(Diagnostic::new(Code::InsecureUrl, message).at(span, "").help("write it with https://"));
+    }
+    Some(resource.text.clone())
+}
+
+pub fn tests(root: &Root, check: &Check<'_, '_>) -> Option<Vec<PolicyTest>> {
+    let tables = match &root.tests {
+        Field::Broken => return None,
+        other => other.get().map_or(&[][..], |tables| &tables.0),
+    };
+    let tests = tables.iter().map(|at| {
+        let request = at.value.request.get()?;
+        Some(PolicyTest {
+            method: request.method.clone(),
+            url: request.url.clone(),
+            claims: at.value.claims.get().map(|claims| claims.0.clone()),
+            expect: at.value.expect.get()?.0.clone(),
+            line: check.line(&at.span),
+        })
+    });
+    tests.collect()
+}
+
+pub fn identity_headers(root: &Root, check: &mut Check<'_, '_>) -> Option<Vec<(HeaderName, String)>> {
+    let entries = match &root.identity_headers {
+        Field::Absent | Field::Default(_) => return Some(Vec::new()),
+        Field::Broken => return None,
+        Field::Written { value, .. } => &value.0,
+    };
+    let mut seen: std::collections::HashMap<&HeaderName, &Span> = std::collections::HashMap::new();
+    for (header, _) in entries {
+        if let Some(first) = seen.insert(&header.value.0, &header.span) {
+            let message = format!("the header `{}` is set twice; case does not count", header.value.0);
+            let diagnostic =
+                Diagnostic::new(Code::DuplicateItem, message).at(&header.span, "again here").at(first, "first here");
+            check.report(diagnostic.help("remove one of them"));
+        }
+    }
+    Some(entries.iter().map(|(header, pointer)| (header.value.0.clone(), pointer.value.0.clone())).collect())
+}

@@ -1,0 +1,201 @@
+//! The configuration as an operator may see it: every value in force, defaults included, and no secret.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::model::{
+    Access, AccessLog, Authority, ClientAuth, Config, Credential, Issuer, KeySource, Origin, Profile, Route, Scheme,
+    Server, SubjectLog, TokenType, Upstream, UpstreamHost,
+};
+
+/// What stands in the place of a secret.
+const REDACTED: &str = "[redacted]";
+
+/// The configuration as JSON, with the keys of the file, for the admin listener.
+#[must_use]
+pub fn redacted(config: &Config) -> Value {
+    json!({
+        "server": server(&config.server),
+        "admin": config.admin.as_ref().map(|admin| json!({ "listen": admin.listen.to_string() })),
+        "issuers": by_name(config.issuers.iter().map(|issuer| (&*issuer.name, self::issuer(issuer)))),
+        "upstreams": by_name(config.upstreams.iter().map(|upstream| (&*upstream.name, self::upstream(upstream)))),
+        "routes": config.routes.iter().map(|route| self::route(route, config)).collect::<Value>(),
+        "identity_headers": by_name(config.identity_headers.iter().map(|(name, pointer)| (name.as_str(), pointer.clone().into()))),
+        "log": {
+            "access": match config.log.access {
+                AccessLog::Json => "json",
+                AccessLog::Pretty => "pretty",
+                AccessLog::Auto => "auto",
+                AccessLog::Off => "off",
+            },
+            "level": config.log.level,
+            "subject": match config.log.subject {
+                SubjectLog::Hash => "hash",
+                SubjectLog::Plain => "plain",
+                SubjectLog::None => "none",
+            },
+        },
+        "authority": config.authority.as_ref().map(authority),
+        "tests": config.tests.len(),
+        "watched_files": config.files.iter().map(|path| path.display().to_string()).collect::<Value>(),
+    })
+}
+
+fn by_name<'a>(entries: impl Iterator<Item = (&'a str, Value)>) -> Value {
+    Value::Object(entries.map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+/// As it could be written in the file.
+fn period(duration: Duration) -> Value {
+    let text = match (duration.as_secs(), duration.subsec_millis()) {
+        (secs, millis @ 1..) => format!("{}ms", secs * 1000 + u64::from(millis)),
+        (secs, 0) if secs >= 3600 && secs.is_multiple_of(3600) => format!("{}h", secs / 3600),
+        (secs, 0) if secs >= 60 && secs.is_multiple_of(60) => format!("{}m", secs / 60),
+        (secs, 0) => format!("{secs}s"),
+    };
+    text.into()
+}
+
+fn server(server: &Server) -> Value {
+    let addresses = |listen: &[std::net::SocketAddr]| listen.iter().map(ToString::to_string).collect::<Value>();
+    json!({
+        "listen": addresses(&server.listen),
+        "workers": server.workers,
+        "public_url": server.public_url,
+        "state_dir": server.state_dir,
+        "trusted_proxies": server.trusted_proxies.iter().map(ToString::to_string).collect::<Value>(),
+        "drain_timeout": period(server.drain_timeout),
+        "tls": server.tls.as_ref().map(|tls| json!({
+            "listen": addresses(&tls.listen),
+            "certificate": tls.certificate,
+            "private_key": tls.private_key,
+            "client_ca": tls.client_ca,
+        })),
+        "limits": {
+            "header_timeout": period(server.limits.header_timeout),
+            "idle_timeout": period(server.limits.idle_timeout),
+            "max_header_bytes": server.limits.max_header_bytes,
+            "max_headers": server.limits.max_headers,
+            "max_body_bytes": server.limits.max_body_bytes,
+            "max_connections": server.limits.max_connections,
+        },
+    })
+}
+
+fn issuer(issuer: &Issuer) -> Value {
+    let token_type = |kind: &TokenType| match kind {
+        TokenType::Named(name) => name.clone(),
+        TokenType::Absent => "absent".to_owned(),
+    };
+    let (jwks_uri, jwks_file) = match &issuer.keys {
+        KeySource::Discovery => (None, None),
+        KeySource::Uri(uri) => (Some(uri), None),
+        KeySource::File(path) => (None, Some(path)),
+    };
+    json!({
+        "issuer": &*issuer.issuer,
+        "audiences": issuer.audiences,
+        "profile": match issuer.profile {
+            Profile::Rfc9068 => "rfc9068",
+            Profile::Okta => "okta",
+            Profile::Auth0 => "auth0",
+            Profile::Entra => "entra",
+            Profile::Keycloak => "keycloak",
+            Profile::Cognito => "cognito",
+        },
+        "token_types": issuer.token_types.iter().map(token_type).collect::<Value>(),
+        "jwks_uri": jwks_uri,
+        "jwks_file": jwks_file,
+        "algorithms": issuer.algorithms.iter().map(|algorithm| format!("{algorithm:?}")).collect::<Value>(),
+        "clock_skew": period(issuer.clock_skew),
+        "required_claims": issuer.required_claims,
+        "ca_file": issuer.ca_file,
+        "allow_http": issuer.allow_http,
+        "max_stale": period(issuer.max_stale),
+        "refetch_cooldown": period(issuer.refetch_cooldown),
+    })
+}
+
+fn upstream(upstream: &Upstream) -> Value {
+    json!({
+        "servers": upstream.servers.iter().map(origin).collect::<Value>(),
+        "host": match &upstream.host {
+            UpstreamHost::Keep => "keep",
+            UpstreamHost::Upstream => "upstream",
+            UpstreamHost::Named(name) => name,
+        },
+        "connect_timeout": period(upstream.connect_timeout),
+        "response_timeout": period(upstream.response_timeout),
+        "idle_timeout": period(upstream.idle_timeout),
+        "ca_file": upstream.ca_file,
+    })
+}
+
+fn origin(origin: &Origin) -> String {
+    let scheme = match origin.scheme {
+        Scheme::Http => "http",
+        Scheme::Https => "https",
+        Scheme::H2c => "h2c",
+    };
+    match origin.host.contains(':') {
+        true => format!("{scheme}://[{}]:{}", origin.host, origin.port),
+        false => format!("{scheme}://{}:{}", origin.host, origin.port),
+    }
+}
+
+fn route(route: &Route, config: &Config) -> Value {
+    let issuers = route.issuers.iter().filter_map(|position| config.issuers.get(*position));
+    json!({
+        "name": &*route.name,
+        "hosts": route.hosts.iter().map(ToString::to_string).collect::<Value>(),
+        "path": route.path.as_str(),
+        "methods": route.methods.iter().collect::<Value>(),
+        "upstream": config.upstreams.get(route.upstream).map(|upstream| &*upstream.name),
+        "access": match route.access {
+            Access::Token => "token",
+            Access::Optional => "optional",
+            Access::Public => "public",
+        },
+        "scopes": route.scopes,
+        "any_scope": route.any_scope,
+        "claims": by_name(route.claims.iter().map(|(pointer, accepted)| (&**pointer, accepted.clone().into()))),
+        "issuers": issuers.map(|issuer| &*issuer.name).collect::<Value>(),
+        "audiences": route.audiences,
+        "credential": match route.credential {
+            Credential::Pass => "pass",
+            Credential::Drop => "drop",
+        },
+        "strip_prefix": route.strip_prefix,
+        "resource": route.resource,
+        "encoded_slash": route.encoded_slash_in_segment.then_some("segment"),
+        "line": route.line,
+    })
+}
+
+fn authority(authority: &Authority) -> Value {
+    let users = authority
+        .users
+        .iter()
+        .map(|user| json!({ "name": user.name, "sub": user.sub, "password": REDACTED, "claims": user.claims }));
+    let clients = authority.clients.iter().map(|client| {
+        json!({
+            "id": client.id,
+            "secret": client.secret.as_ref().map(|_| REDACTED),
+            "grants": client.grants,
+            "scopes": client.scopes,
+            "auth": client.auth.map(|auth| match auth {
+                ClientAuth::Basic => "client_secret_basic",
+                ClientAuth::Post => "client_secret_post",
+            }),
+        })
+    });
+    json!({
+        "listen": authority.listen.to_string(),
+        "issuer": authority.issuer,
+        "audience": authority.audience,
+        "token_lifetime": period(authority.token_lifetime),
+        "users": users.collect::<Value>(),
+        "clients": clients.collect::<Value>(),
+    })
+}
