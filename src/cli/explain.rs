@@ -1,0 +1,110 @@
+//! `tollgate explain`: which route a request takes, and what the verdict would be.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use http::{Method, Uri};
+use serde_json::{Map, Value};
+
+use crate::app::rehearse::{Caller, Rehearsal, rehearse};
+use crate::app::system_means;
+use crate::gateway::snapshot::Snapshot;
+use crate::policy::Denial;
+
+use super::{ConfigFile, Outcome, complain, load, say};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// The access token of the request; `-` reads it from standard input. It is verified with the issuer's keys
+    #[arg(long, value_name = "TOKEN", conflicts_with = "claims", allow_hyphen_values = true)]
+    token: Option<String>,
+    /// A JSON file of claims that are taken as verified; absent iss, aud and exp get good values. `-`: standard input
+    #[arg(long, value_name = "FILE")]
+    claims: Option<PathBuf>,
+    /// Print the verdict as JSON
+    #[arg(long)]
+    json: bool,
+    /// The method, such as GET
+    method: Method,
+    /// The absolute URL, such as https://api.example.com/orders/7
+    url: Uri,
+}
+
+pub(super) fn run(args: &Args) -> Outcome {
+    match explain(args) {
+        Ok(outcome) | Err(outcome) => outcome,
+    }
+}
+
+fn explain(args: &Args) -> Result<Outcome, Outcome> {
+    if args.url.authority().is_none() {
+        complain("error: the URL must be absolute, such as https://api.example.com/orders/7");
+        return Err(Outcome::Misconfigured);
+    }
+    let caller = caller(args)?;
+    let loaded = load(&args.file.config)?;
+    let means = system_means();
+    let snapshot = Snapshot::compile(loaded.config, &means, None).map_err(|error| {
+        complain(format_args!("error: {}", crate::observe::chain(&error)));
+        Outcome::Misconfigured
+    })?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(|error| {
+        complain(format_args!("error: the system gives no runtime: {error}"));
+        Outcome::Faulty
+    })?;
+    if matches!(caller, Caller::Token(_)) {
+        snapshot.issuers.iter().for_each(|issuer| issuer.keys.start(runtime.handle()));
+    }
+    let rehearsal = runtime.block_on(rehearse(&snapshot, &args.method, &args.url, caller, means.clock.now()));
+    runtime.shutdown_background();
+    let text = if args.json { format!("{:#}\n", rehearsal.to_json(&snapshot)) } else { tell(&rehearsal) };
+    say(&text);
+    Ok(if rehearsal.denial.is_none() { Outcome::Fine } else { Outcome::Denied })
+}
+
+fn caller(args: &Args) -> Result<Caller, Outcome> {
+    match (&args.token, &args.claims) {
+        (Some(token), _) if token == "-" => Ok(Caller::Token(read(Path::new("-"))?.trim().to_owned())),
+        (Some(token), _) => Ok(Caller::Token(token.clone())),
+        (None, Some(path)) => {
+            let claims: Map<String, Value> = serde_json::from_str(&read(path)?).map_err(|error| {
+                complain(format_args!("error: {}: not a JSON object of claims: {error}", path.display()));
+                Outcome::Misconfigured
+            })?;
+            Ok(Caller::Claims(claims))
+        }
+        (None, None) => Ok(Caller::Anonymous),
+    }
+}
+
+fn read(path: &Path) -> Result<String, Outcome> {
+    let text = if path == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).map(|_| text)
+    } else {
+        std::fs::read_to_string(path)
+    };
+    text.map_err(|error| {
+        complain(format_args!("error: {}: {error}", path.display()));
+        Outcome::Misconfigured
+    })
+}
+
+fn tell(rehearsal: &Rehearsal) -> String {
+    let mut text = format!("{}\n", rehearsal.request);
+    for (step, what) in &rehearsal.steps {
+        text.push_str(&format!("  {step:<9} {what}\n"));
+    }
+    match &rehearsal.denial {
+        None => text.push_str("  verdict   allow\n"),
+        Some(denial) => {
+            text.push_str(&format!("  verdict   {}\n  why       {}\n", denial.code(), denial.detail()));
+            if let Denial::InsufficientScope { needed, .. } = denial {
+                text.push_str(&format!("  needed    {needed}\n"));
+            }
+        }
+    }
+    text
+}
