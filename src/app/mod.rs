@@ -139,8 +139,7 @@ pub fn start(config: Config, out: Box<dyn io::Write + Send>) -> Result<Running, 
     };
     let limits = limits(&server.limits);
     let make = move |_index| Gateway::new(gateways.clone());
-    let workers =
-        server::start(listeners, server.workers, &limits, &clock, make).map_err(StartError::Runtime)?;
+    let workers = server::start(listeners, server.workers, &limits, &clock, make).map_err(StartError::Runtime)?;
     readiness.task("workers").ok();
     tracing::info!(http = ?addresses.http, https = ?addresses.https, admin = ?addresses.admin, "the gateway serves");
     Ok(Running {
@@ -196,8 +195,11 @@ type Listening = (Vec<Listener>, Option<Arc<ArcSwap<ServerConfig>>>);
 
 fn listen(server: &model::Server, metrics: &Metrics) -> Result<Listening, StartError> {
     let bind = |address: SocketAddr, what, tls| {
-        server::bind(address, server.workers, tls, metrics)
-            .map_err(|source| StartError::Listen { what, address, source })
+        server::bind(address, server.workers, tls, metrics).map_err(|source| StartError::Listen {
+            what,
+            address,
+            source,
+        })
     };
     let mut listeners = Vec::new();
     for address in &server.listen {

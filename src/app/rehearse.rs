@@ -67,9 +67,8 @@ impl Rehearsal {
 
 /// Judges `method` on the absolute `url` as `caller` would be.
 pub async fn rehearse(snapshot: &Snapshot, method: &Method, url: &Uri, caller: Caller, now: UnixTime) -> Rehearsal {
-    let mut rehearsal =
-        Rehearsal { request: format!("{method} {url}"), route: None, steps: Vec::new(), denial: None };
-    if let Err(denial) = walk(&mut rehearsal, snapshot, method, url, caller, now).await {
+    let mut rehearsal = Rehearsal { request: format!("{method} {url}"), route: None, steps: Vec::new(), denial: None };
+    if let Err(denial) = walk(&mut rehearsal, snapshot, (method, url), caller, now).await {
         rehearsal.denial = Some(denial);
     }
     rehearsal
@@ -78,13 +77,13 @@ pub async fn rehearse(snapshot: &Snapshot, method: &Method, url: &Uri, caller: C
 async fn walk(
     told: &mut Rehearsal,
     snapshot: &Snapshot,
-    method: &Method,
-    url: &Uri,
+    (method, url): (&Method, &Uri),
     caller: Caller,
     now: UnixTime,
 ) -> Result<(), Denial> {
     let authority = url.authority().map_or("", |authority| authority.as_str());
-    let host = canonical_host(authority).ok_or(Denial::BadRequest { detail: "The request's Host is not a valid one." })?;
+    let host =
+        canonical_host(authority).ok_or(Denial::BadRequest { detail: "The request's Host is not a valid one." })?;
     told.steps.push(("host", host.to_string()));
     let located = judge::locate(snapshot, Some(&host), url, method)?;
     let spelling = match &located.path {
@@ -133,8 +132,9 @@ async fn speaker(
         Caller::Anonymous => None,
         Caller::Token(token) => {
             let mut headers = HeaderMap::new();
-            let value = HeaderValue::try_from(format!("Bearer {token}"))
-                .map_err(|_| Rejection::new(RejectionCode::BadCredentialSyntax, "the token has characters that no header can hold"))?;
+            let value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| {
+                Rejection::new(RejectionCode::BadCredentialSyntax, "the token has characters that no header can hold")
+            })?;
             headers.insert(AUTHORIZATION, value);
             let verdicts = Local::new(&snapshot.verdicts);
             let found = judge::authenticate(snapshot, &verdicts, compiled, (&headers, None), now).await?;
@@ -151,7 +151,12 @@ async fn speaker(
 }
 
 /// The principal of written claims: of the issuer that `iss` names, or else of the first that the route takes.
-fn written(snapshot: &Snapshot, route: usize, mut claims: Map<String, Value>, now: UnixTime) -> Result<Principal, Rejection> {
+fn written(
+    snapshot: &Snapshot,
+    route: usize,
+    mut claims: Map<String, Value>,
+    now: UnixTime,
+) -> Result<Principal, Rejection> {
     let rule = &snapshot.routes[route].rule;
     let position = match claims.get("iss").and_then(Value::as_str) {
         Some(iss) => snapshot.issuer(iss).map(|(position, _)| position),
@@ -169,9 +174,11 @@ fn written(snapshot: &Snapshot, route: usize, mut claims: Map<String, Value>, no
 }
 
 fn describe(principal: &Principal, snapshot: &Snapshot) -> String {
-    let issuer = snapshot.issuers.get(principal.issuer).map_or_else(|| Arc::from("?"), |issuer| Arc::clone(&issuer.name));
+    let issuer =
+        snapshot.issuers.get(principal.issuer).map_or_else(|| Arc::from("?"), |issuer| Arc::clone(&issuer.name));
     let subject = principal.subject.as_deref().unwrap_or("(no sub)");
-    let scopes = if principal.scopes.is_empty() { "no scopes".into() } else { format!("scopes {}", principal.scopes.joined()) };
+    let scopes =
+        if principal.scopes.is_empty() { "no scopes".into() } else { format!("scopes {}", principal.scopes.joined()) };
     let client = principal.client.as_deref().map(|client| format!(", client {client}")).unwrap_or_default();
     format!("{subject:?} of issuer {issuer:?}{client}, {scopes}")
 }

@@ -16,6 +16,7 @@ use crate::config;
 use crate::config::diagnostic::{Report, Severity};
 use crate::config::model::{Config, KeySource};
 use crate::gateway::snapshot::Snapshot;
+use crate::observe::chain;
 use crate::observe::diagnostics::Diagnostics;
 use crate::secret::sha256;
 use crate::server::tls;
@@ -139,8 +140,7 @@ impl Running {
     /// Compiles everything first, and swaps only when all of it is there.
     fn replace(&self, config: &Config, diagnostics: Option<&Diagnostics>) -> Result<(), String> {
         let old = self.current.load_full();
-        let snapshot =
-            Snapshot::compile(config.clone(), &self.means, Some(&old)).map_err(|error| chain(&error))?;
+        let snapshot = Snapshot::compile(config.clone(), &self.means, Some(&old)).map_err(|error| chain(&error))?;
         let tls = match (&self.tls, &config.server.tls) {
             (Some(slot), Some(settings)) => {
                 Some((slot, tls::server_config(&files(settings)).map_err(|error| chain(&error))?))
@@ -200,16 +200,6 @@ fn warn_of_what_needs_a_restart(old: &Config, new: &Config) {
     }
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -220,8 +210,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.toml");
         fs::write(&path, "one").unwrap();
-        let mut watched =
-            Watched { config: path.clone(), files: Vec::new(), in_force: Contents::new(), seen: None };
+        let mut watched = Watched { config: path.clone(), files: Vec::new(), in_force: Contents::new(), seen: None };
         watched.acted(None);
         assert!(!watched.has_changed());
         fs::write(&path, "tw").unwrap();

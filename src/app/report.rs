@@ -50,10 +50,8 @@ impl Keys {
             issuer.keys.start(runtime.handle());
             let old = before.remove(&issuer.name);
             // A new keeper counts from zero.
-            let counted = old
-                .filter(|old| Arc::ptr_eq(&old.keeper, &issuer.keys))
-                .map(|old| old.counted)
-                .unwrap_or_default();
+            let counted =
+                old.filter(|old| Arc::ptr_eq(&old.keeper, &issuer.keys)).map(|old| old.counted).unwrap_or_default();
             let task = self.0.readiness.task(&format!("issuer:{}", issuer.name));
             followed.insert(Arc::clone(&issuer.name), Followed { keeper: Arc::clone(&issuer.keys), task, counted });
         }

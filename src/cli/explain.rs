@@ -50,10 +50,11 @@ fn explain(args: &Args) -> Result<Outcome, Outcome> {
         complain(format_args!("error: {}", crate::observe::chain(&error)));
         Outcome::Misconfigured
     })?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(|error| {
-        complain(format_args!("error: the system gives no runtime: {error}"));
-        Outcome::Faulty
-    })?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(|error| {
+            complain(format_args!("error: the system gives no runtime: {error}"));
+            Outcome::Faulty
+        })?;
     if matches!(caller, Caller::Token(_)) {
         snapshot.issuers.iter().for_each(|issuer| issuer.keys.start(runtime.handle()));
     }

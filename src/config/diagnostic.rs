@@ -285,6 +285,14 @@ pub struct Source {
     pub(super) shown: String,
 }
 
+impl Source {
+    /// Line and column of a diagnostic's first place, from 1; of none, the start of the file.
+    #[must_use]
+    pub fn place(&self, diagnostic: &Diagnostic) -> (usize, usize) {
+        self.line_column(diagnostic.position())
+    }
+}
+
 /// Everything that is wrong with one file; at least one of it is an error.
 #[derive(Debug, Clone)]
 pub struct Report {
@@ -299,6 +307,18 @@ impl Report {
     #[must_use]
     pub fn count(&self, severity: Severity) -> usize {
         self.diagnostics.iter().filter(|diagnostic| diagnostic.severity() == severity).count()
+    }
+
+    /// For a person: place, excerpt and way out of each.
+    #[must_use]
+    pub fn render(&self, colour: bool) -> String {
+        render::text(&self.diagnostics, &self.source, colour)
+    }
+
+    /// For a program.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        render::json(&self.diagnostics, &self.source)
     }
 }
 

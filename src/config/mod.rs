@@ -79,6 +79,20 @@ pub struct Loaded {
     pub source: Source,
 }
 
+impl Loaded {
+    /// The warnings for a person; empty when there is none.
+    #[must_use]
+    pub fn render_warnings(&self, colour: bool) -> String {
+        diagnostic::render::text(&self.warnings, &self.source, colour)
+    }
+
+    /// The warnings for a program.
+    #[must_use]
+    pub fn warnings_to_json(&self) -> serde_json::Value {
+        diagnostic::render::json(&self.warnings, &self.source)
+    }
+}
+
 /// Reads the file at `path`, and the files and variables that it names.
 ///
 /// # Errors

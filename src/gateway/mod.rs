@@ -22,10 +22,11 @@ use hyper::body::Incoming;
 
 use crate::clock::Clock;
 use crate::config::model::SubjectLog;
+use crate::observe::chain;
 use crate::observe::exchange::{Exchange, Opening};
-use crate::observe::log::AccessLog;
 use crate::observe::metrics::Metrics;
 use crate::observe::worker::{SnapshotSink, WorkerSink};
+use crate::observe::writer::AccessLog;
 use crate::pattern::MethodSet;
 use crate::policy::{self, Denial, Permit};
 use crate::proxy::{
@@ -297,8 +298,7 @@ fn client_address(view: &View, connection: &Connection, headers: &HeaderMap) -> 
         return peer;
     }
     let trusted = &view.snapshot.config.server.trusted_proxies;
-    let fields: Vec<&str> =
-        headers.get_all("x-forwarded-for").iter().filter_map(|field| field.to_str().ok()).collect();
+    let fields: Vec<&str> = headers.get_all("x-forwarded-for").iter().filter_map(|field| field.to_str().ok()).collect();
     let mut hops = fields.iter().rev().flat_map(|field| field.rsplit(','));
     let told = hops.find_map(|hop| match hop.trim().parse::<IpAddr>() {
         Ok(address) if trusted.iter().any(|network| network.contains(&address)) => None,
@@ -342,8 +342,7 @@ fn json(document: Bytes) -> Response<Bytes> {
 
 fn challenge(route: &Route, connection: &Connection, target: Option<&Target<'_>>) -> Challenge {
     let (authority, host) = target.map_or(("", ""), |target| (target.authority.to_str().unwrap_or(""), &*target.host));
-    let resource_metadata =
-        metadata::url(&route.resource, &route.hosts, connection.peer.scheme(), authority, host);
+    let resource_metadata = metadata::url(&route.resource, &route.hosts, connection.peer.scheme(), authority, host);
     Challenge { scope: route.rule.needed_scopes(), resource_metadata }
 }
 
@@ -423,16 +422,4 @@ fn refuse(refusal: &Refusal, form: Form) -> Response<Bytes> {
 fn finish(exchange: Exchange, response: Response<Bytes>) -> Response<Body> {
     exchange.status(response.status());
     response.map(|body| ResponseBody::full(body, Observer(Some(exchange))))
-}
-
-/// An error and what caused it, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

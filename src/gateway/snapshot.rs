@@ -85,7 +85,7 @@ pub enum CompileError {
         /// Its name.
         name: Arc<str>,
         /// Why.
-        source: TargetError,
+        source: Box<TargetError>,
     },
     /// An issuer's certificate authorities.
     #[error("issuer {name:?}: its ca_file {path:?} cannot be used")]
@@ -95,7 +95,7 @@ pub enum CompileError {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: crate::fetch::RootsError,
+        source: Box<crate::fetch::RootsError>,
     },
 }
 
@@ -113,11 +113,8 @@ impl Snapshot {
             .map(|upstream| target(upstream, &mut authorities))
             .collect::<Result<Vec<_>, CompileError>>()?;
         let mut fetchers = Fetchers::default();
-        let issuers = config
-            .issuers
-            .iter()
-            .enumerate()
-            .map(|(position, issuer)| Issuer::compile(issuer, position, &config, means, previous, &mut fetchers))
+        let issuers = (0..config.issuers.len())
+            .map(|position| Issuer::compile(position, &config, means, previous, &mut fetchers))
             .collect::<Result<_, _>>()?;
         let (metadata, resources) = Metadata::build(&config);
         let rules = Arc::new(HeaderRules::new(config.identity_headers.iter().map(|(name, _)| name)));
@@ -148,7 +145,7 @@ impl Snapshot {
 }
 
 fn target(upstream: &model::Upstream, system: &mut SystemAuthorities) -> Result<Arc<Target>, CompileError> {
-    let failed = |source| CompileError::Upstream { name: Arc::clone(&upstream.name), source };
+    let failed = |source| CompileError::Upstream { name: Arc::clone(&upstream.name), source: Box::new(source) };
     Target::compile(upstream, system).map(Arc::new).map_err(failed)
 }
 
@@ -168,8 +165,11 @@ impl Fetchers {
         if let Some(fetch) = self.private.get(path) {
             return Ok(Arc::clone(fetch));
         }
-        let failed =
-            |source| CompileError::Authorities { name: Arc::clone(&issuer.name), path: path.clone(), source };
+        let failed = |source| CompileError::Authorities {
+            name: Arc::clone(&issuer.name),
+            path: path.clone(),
+            source: Box::new(source),
+        };
         let fetch: Arc<dyn Fetch> = Arc::new(HttpFetch::with_ca_file(path).map_err(failed)?);
         self.private.insert(path.clone(), Arc::clone(&fetch));
         Ok(fetch)
@@ -178,13 +178,13 @@ impl Fetchers {
 
 impl Issuer {
     fn compile(
-        issuer: &model::Issuer,
         position: usize,
         config: &Config,
         means: &Means,
         previous: Option<&Snapshot>,
         fetchers: &mut Fetchers,
     ) -> Result<Self, CompileError> {
+        let issuer = &config.issuers[position];
         let older = previous.and_then(|snapshot| snapshot.issuers.iter().find(|older| older.name == issuer.name));
         let keys = match older.filter(|older| issuer.ca_file.is_none() && older.keys.serves(issuer)) {
             Some(older) => Arc::clone(&older.keys),

@@ -28,5 +28,18 @@ pub use readiness::Readiness;
 pub use worker::{SnapshotSink, WorkerSink};
 pub use writer::AccessLog;
 
+/// An error and what caused it, in one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests;

@@ -58,6 +58,18 @@ pub trait Identified {
     fn identity(&self) -> &IdentityHeaders;
 }
 
+impl<T: Identified> Identified for std::rc::Rc<T> {
+    fn identity(&self) -> &IdentityHeaders {
+        (**self).identity()
+    }
+}
+
+impl<T: Identified> Identified for std::sync::Arc<T> {
+    fn identity(&self) -> &IdentityHeaders {
+        (**self).identity()
+    }
+}
+
 /// The identity headers of `principal`; `extra` is `[identity_headers]`: header and JSON Pointer into the claims.
 ///
 /// # Errors

@@ -29,7 +29,12 @@ pub struct Listener {
 ///
 /// # Errors
 /// The system's, such as an address in use or a port that needs privileges.
-pub fn bind(address: SocketAddr, workers: usize, tls: Option<Arc<ArcSwap<ServerConfig>>>) -> io::Result<Listener> {
+pub fn bind(
+    address: SocketAddr,
+    workers: usize,
+    tls: Option<Arc<ArcSwap<ServerConfig>>>,
+    metrics: &Metrics,
+) -> io::Result<Listener> {
     let first = socket(address)?;
     let address = first.local_addr()?;
     let mut sockets = vec![first];

@@ -50,7 +50,9 @@ impl Epoch {
         self.refusals.fetch_add(1, Ordering::AcqRel);
     }
 
-    fn acceptances(&self) -> u64 {
+    /// How often all verdicts were voided.
+    #[must_use]
+    pub fn acceptances(&self) -> u64 {
         self.acceptances.load(Ordering::Acquire)
     }
 

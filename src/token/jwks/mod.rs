@@ -38,6 +38,7 @@ use tokio::task::AbortHandle;
 use self::desk::{Answer, Desk};
 use self::source::Source;
 use self::store::Store;
+use super::cache::Epoch;
 use super::json::excerpt;
 use super::key::KeySet;
 use super::{Rejection, RejectionCode};
@@ -56,30 +57,13 @@ pub struct Keeper {
     task: OnceLock<AbortHandle>,
 }
 
-/// A count that verdicts carry, so that they can be told from later ones.
-#[derive(Debug, Default)]
-pub struct Epoch(AtomicU64);
-
-impl Epoch {
-    /// Verdicts reached until now are no longer current.
-    pub fn bump(&self) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-
-    /// The count.
-    #[must_use]
-    pub fn current(&self) -> u64 {
-        self.0.load(Ordering::SeqCst)
-    }
-}
-
 /// What a keeper does its work with.
 pub struct Means {
     /// Asks the issuer. Trusts the issuer's `ca_file`, if it has one.
     pub fetch: Arc<dyn Fetch>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
-    /// Bumped when verdicts may rest on a key that is no more.
+    /// Told when verdicts may rest on a key that is no more, and when a new key may overturn refusals.
     pub epoch: Arc<Epoch>,
 }
 

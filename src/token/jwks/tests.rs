@@ -139,11 +139,11 @@ async fn a_new_key_is_found_by_its_first_token_and_a_removed_one_is_refused_at_o
     assert_eq!(bench.code(Some("a")).await, "ok");
     bench.script.keys(&["a", "b"]);
     assert_eq!(bench.code(Some("b")).await, "ok");
-    assert_eq!((bench.script.asked(), bench.epoch.current()), (2, 0), "nothing is lost by a key that is added");
+    assert_eq!((bench.script.asked(), bench.epoch.acceptances()), (2, 0), "nothing is lost by a key that is added");
     bench.advance(5);
     bench.script.keys(&["b", "c"]);
     assert_eq!(bench.code(Some("c")).await, "ok");
-    assert_eq!(bench.epoch.current(), 1);
+    assert_eq!(bench.epoch.acceptances(), 1);
     assert_eq!(bench.code(Some("a")).await, "unknown_key");
     assert_eq!(bench.script.asked(), 3);
 }
@@ -162,7 +162,7 @@ async fn the_epoch_is_bumped_when_a_key_is_lost_in_whatever_way() {
         bench.attempt().await;
         bench.script.answer(JWKS, 200, document.as_str());
         bench.attempt().await;
-        assert_eq!(bench.epoch.current(), bumps, "{document}");
+        assert_eq!(bench.epoch.acceptances(), bumps, "{document}");
     }
 }
 
@@ -343,13 +343,13 @@ async fn the_last_good_keys_serve_for_max_stale_and_no_longer() {
     bench.advance(2599);
     bench.attempt().await;
     assert_eq!(bench.keeper.status().state, State::Stale { since });
-    assert_eq!((bench.code(Some("a")).await, bench.epoch.current()), ("ok", 0));
+    assert_eq!((bench.code(Some("a")).await, bench.epoch.acceptances()), ("ok", 0));
     assert_eq!(bench.keeper.core.drop_expired(bench.clock.uptime()), Some(Duration::from_secs(3600)));
     bench.advance(1);
     assert_eq!(bench.code(Some("a")).await, "issuer_unavailable");
     assert_eq!(bench.keeper.status().state, State::Unavailable);
     assert_eq!(bench.keeper.core.drop_expired(bench.clock.uptime()), None);
-    assert_eq!(bench.epoch.current(), 1, "verdicts that rest on them are over, too");
+    assert_eq!(bench.epoch.acceptances(), 1, "verdicts that rest on them are over, too");
 }
 
 #[tokio::test]
@@ -387,7 +387,7 @@ async fn whatever_comes_in_their_place_good_keys_are_kept() {
         let error = bench.keeper.status().last_error.unwrap();
         assert!(error.contains(part) && error.contains(JWKS), "{body}: {error}");
         assert_eq!((bench.count(result), bench.count(FetchResult::Ok)), (1, 1), "{body}");
-        assert_eq!((bench.code(Some("a")).await, bench.epoch.current()), ("ok", 0), "{body}");
+        assert_eq!((bench.code(Some("a")).await, bench.epoch.acceptances()), ("ok", 0), "{body}");
     }
 }
 
