@@ -20,6 +20,9 @@ use super::{IssuerStatus, PATHS, RouteStatus};
 /// Rows of the table of routes; the busiest are shown.
 const ROWS: usize = 200;
 
+/// Columns that hold numbers.
+const NUMBERS: [&str; 6] = ["Keys", "Requests", "2xx", "3xx", "4xx", "5xx"];
+
 const STYLE: &str = include_str!("page.css");
 
 /// What the page shows.
@@ -181,8 +184,15 @@ fn section(
     columns: &[&str],
     rows: impl FnOnce(&mut String) -> fmt::Result,
 ) -> fmt::Result {
-    write!(html, "<section>\n<h2>{title}</h2>\n<div class=\"wide\"><table>\n<thead><tr>")?;
-    columns.iter().try_for_each(|column| write!(html, "<th scope=\"col\">{column}</th>"))?;
+    write!(
+        html,
+        "<section>\n<h2>{title}</h2>\n<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"{title}\">\
+        <table>\n<thead><tr>"
+    )?;
+    columns.iter().try_for_each(|column| {
+        let class = if NUMBERS.contains(column) { " class=\"number\"" } else { "" };
+        write!(html, "<th scope=\"col\"{class}>{column}</th>")
+    })?;
     html.push_str("</tr></thead>\n<tbody>\n");
     rows(html)?;
     html.write_str("</tbody>\n</table></div>\n</section>\n")

@@ -420,6 +420,7 @@ mod tests {
             (b"/\x00\x1b[2J\x7f\t", r"/\u0000\u001b[2J\u007f\t"),
             ("/\u{9b}31m".as_bytes(), r"/\u009b31m"),
             ("/\u{202e}gnp.exe\u{2028}\u{feff}".as_bytes(), r"/\u202egnp.exe\u2028\ufeff"),
+            ("/a\u{200b}b\u{61c}\u{2066}".as_bytes(), r"/a\u200bb\u061c\u2066"),
             (b"/\xff\xc3(", "/\u{fffd}\u{fffd}("),
             ("/grüße/€".as_bytes(), "/grüße/€"),
         ] {

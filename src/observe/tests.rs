@@ -227,12 +227,13 @@ fn texts_of_one_request_never_show_in_another() {
     exchange.principal("acme", Some("alice"), Some("web"));
     exchange.denied("expired", || "a minute ago".into());
     drop(exchange);
-    let opening =
-        Opening { method: &Method::GET, host: None, path: "/second", version: Version::HTTP_2, client_ip: None };
+    // Long enough to lie where the texts of the first one were.
+    let path = format!("/second/{}", "x".repeat(200));
+    let opening = Opening { method: &Method::GET, host: None, path: &path, version: Version::HTTP_2, client_ip: None };
     drop(Exchange::open(&sink, &opening));
     worker.flush();
     let expected = serde_json::json!({
-        "time": "2001-09-09T01:46:40.000Z", "method": "GET", "path": "/second", "protocol": "HTTP/2", "bytes_in": 0,
+        "time": "2001-09-09T01:46:40.000Z", "method": "GET", "path": path, "protocol": "HTTP/2", "bytes_in": 0,
         "bytes_out": 0, "duration_ms": 0.0, "aborted": true,
     });
     assert_eq!(process.lines()[1], expected);
@@ -281,6 +282,36 @@ fn a_worker_that_ends_hands_in_its_lines() {
     drop((worker, sink));
     drop(exchange);
     assert_eq!(process.lines().len(), 1);
+}
+
+#[test]
+fn a_worker_that_ends_waits_for_a_place_in_a_full_queue() {
+    let process = Process::start(Form::Json);
+    let worker = process.worker();
+    let sink = worker.for_snapshot(&names(&["a"]), &[]);
+    let out = process.out.clone();
+    let (locked, is_locked) = std::sync::mpsc::sync_channel(0);
+    let (end, ends) = std::sync::mpsc::sync_channel(0);
+    let reader = std::thread::spawn(move || {
+        let stuck = out.0.lock().unwrap();
+        locked.send(()).unwrap();
+        ends.recv().unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+        drop(stuck);
+    });
+    is_locked.recv().unwrap();
+    let mut handed_in = 0;
+    while process.value("tollgate_log_lines_dropped_total") == 0.0 {
+        good(&sink, 0);
+        worker.flush();
+        handed_in += 1;
+    }
+    good(&sink, 0);
+    end.send(()).unwrap();
+    drop((worker, sink));
+    reader.join().unwrap();
+    assert_eq!(process.lines().len(), handed_in, "one was lost while it ran, none as it ended");
+    assert_eq!(process.value("tollgate_log_lines_dropped_total"), 1.0);
 }
 
 #[tokio::test]

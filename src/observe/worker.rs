@@ -82,13 +82,17 @@ impl WorkerSink {
 
     /// Hands in all counts and log lines.
     pub fn flush(&self) {
+        self.flush_counts();
+        self.log.hand_in(&mut self.pending.borrow_mut());
+    }
+
+    fn flush_counts(&self) {
         for snapshot in self.snapshots.borrow().iter().filter_map(Weak::upgrade) {
             snapshot.flush();
         }
         self.metrics.in_flight.add(self.in_flight.take());
         self.hits.flush();
         self.misses.flush();
-        self.log.hand_in(&mut self.pending.borrow_mut());
     }
 
     /// Flushes on every tick and before every scrape, as long as the sink lives. It does not keep the sink alive.
@@ -148,7 +152,7 @@ impl WorkerSink {
 
 impl Drop for WorkerSink {
     fn drop(&mut self) {
-        self.flush();
+        self.flush_counts();
         self.log.hand_in_last(&mut self.pending.borrow_mut());
         self.metrics.workers.dec();
     }
