@@ -47,7 +47,7 @@ fn locate(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A literal beside a parameter: letter case has to be looked at, too.
+/// A literal beside a parameter, where letter case has to be looked at too; and a path made to be read in many ways.
 fn rivalled(criterion: &mut Criterion) {
     let paths = ["/v1/users/me", "/v1/users/{id}", "/{*rest}"].map(|text| PathPattern::parse(text).expect("a path"));
     let table = RouteTable::build(paths.iter().map(|path| Entry {
@@ -60,6 +60,10 @@ fn rivalled(criterion: &mut Criterion) {
     }));
     criterion.bench_function("locate/rivalled", |bencher| {
         bencher.iter(|| table.locate(None, black_box("/v1/users/12345"), &Method::GET));
+    });
+    let hostile = format!("/a/{}", "%252e;%2f%20.%5c".repeat(60));
+    criterion.bench_function("locate/hostile, 1 KiB", |bencher| {
+        bencher.iter(|| table.locate(None, black_box(&hostile), &Method::GET));
     });
 }
 

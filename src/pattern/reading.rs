@@ -1,7 +1,7 @@
 //! The other ways in which an upstream may read a path.
 //!
 //! Servers and frameworks differ in what they do to a path before they look at it: one resolves dot segments, another
-//! decodes first, a third drops `;params`. Each such habit is one [`STEPS`] entry, from a canonical path to another;
+//! decodes first, a third drops `;params`. Each such habit is one step, from a canonical path to another;
 //! [`readings`] is the closure of all of them, so that every combination in every order is covered. The closure is
 //! bounded in number and bytes: a path with more readings than that serves nobody and is refused.
 //!
@@ -16,7 +16,7 @@ use super::canonical::{decode_bytes, encode_segment, hex_pair, push_escaped};
 /// At most this many readings of one path are looked at.
 pub const MAX_READINGS: usize = 64;
 /// At most this many bytes of readings of one path are looked at.
-pub const MAX_BYTES: usize = 32 * 1024;
+pub const MAX_BYTES: usize = 16 * 1024;
 
 /// Whether `%2F` may be read as a slash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
