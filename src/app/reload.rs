@@ -76,13 +76,13 @@ impl Watched {
     }
 }
 
-/// Serves until SIGTERM or SIGINT, reloading as asked and as needed.
+/// Serves until SIGTERM or SIGINT, reloading as asked and as needed; without `watched` there is nothing to reload.
 ///
 /// # Errors
 /// When the system does not let signals be received.
 pub fn run_until_signalled(
     running: Running,
-    mut watched: Watched,
+    mut watched: Option<Watched>,
     diagnostics: Option<&Diagnostics>,
 ) -> std::io::Result<()> {
     let outcome = running.runtime.block_on(async {
@@ -93,9 +93,13 @@ pub fn run_until_signalled(
             tokio::select! {
                 _ = signals.terminate.recv() => return Ok(()),
                 _ = signals.interrupt.recv() => return Ok(()),
-                _ = signals.hangup.recv() => running.reload(&mut watched, diagnostics),
-                _ = looks.tick() => if watched.has_changed() {
-                    running.reload(&mut watched, diagnostics);
+                _ = signals.hangup.recv() => if let Some(watched) = &mut watched {
+                    running.reload(watched, diagnostics);
+                },
+                _ = looks.tick() => if let Some(watched) = &mut watched
+                    && watched.has_changed()
+                {
+                    running.reload(watched, diagnostics);
                 },
             }
         }

@@ -40,7 +40,7 @@ fn serve(args: &Args) -> Result<(), Outcome> {
             Outcome::Faulty
         })?;
     }
-    run_until_signalled(running, watched, Some(&diagnostics)).map_err(|error| faulty(&error))
+    run_until_signalled(running, Some(watched), Some(&diagnostics)).map_err(|error| faulty(&error))
 }
 
 fn faulty(error: &dyn std::error::Error) -> Outcome {

@@ -83,7 +83,10 @@ impl Loaded {
     /// The warnings for a person; empty when there is none.
     #[must_use]
     pub fn render_warnings(&self, colour: bool) -> String {
-        diagnostic::render::text(&self.warnings, &self.source, colour)
+        match self.warnings.as_slice() {
+            [] => String::new(),
+            warnings => diagnostic::render::text(warnings, &self.source, colour),
+        }
     }
 
     /// The warnings for a program.
