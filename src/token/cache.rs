@@ -172,12 +172,8 @@ impl<V: Send + Sync + 'static> Shared<V> {
     }
 
     fn accepted(&self, ticket: &Ticket, now: UnixTime) -> Option<Arc<Accepted<Arc<V>>>> {
-        let entry = self.accepted.get(&ticket.digest)?;
-        if entry.holds(ticket.begun.acceptances, now) {
-            return Some(entry);
-        }
-        self.accepted.invalidate(&ticket.digest);
-        None
+        // What does not hold is left to be replaced: taking it out could take out what another worker just put in.
+        self.accepted.get(&ticket.digest).filter(|entry| entry.holds(ticket.begun.acceptances, now))
     }
 
     fn refused(&self, ticket: &Ticket, now: UnixTime) -> Option<Rejection> {

@@ -14,14 +14,11 @@ use serde_json::{Map, Value, json};
 use super::claims::Claims;
 use super::json::excerpt;
 use super::jwt::Jws;
-use super::key::{Key, KeySet};
+use super::key::KeySet;
 use super::principal::Principal;
 use super::{Rejection, RejectionCode, profile};
 use crate::clock::UnixTime;
 use crate::config::model::{Issuer, Profile, TokenType};
-
-/// Keys that one token is tried with.
-const MAX_CANDIDATES: usize = 8;
 
 /// Lifetime that written claims get when they have no `exp`.
 const WRITTEN_LIFETIME: Duration = Duration::from_secs(3600);
@@ -67,8 +64,8 @@ impl IssuerChecks {
     /// The first thing that does not hold, in the order issuer, algorithm, type, then as [`Self::principal_from_claims`].
     pub fn check(&self, jws: &Jws<'_>, now: UnixTime) -> Result<(), Rejection> {
         self.check_issuer(&jws.claims)?;
-        self.check_algorithm(jws.header.algorithm)?;
-        self.check_type(jws.header.typ.as_deref(), &jws.claims)?;
+        self.check_algorithm(jws.envelope.header.algorithm)?;
+        self.check_type(jws.envelope.header.typ.as_deref(), &jws.claims)?;
         self.check_claims(&jws.claims, now)
     }
 
@@ -77,20 +74,7 @@ impl IssuerChecks {
     /// # Errors
     /// `unknown_key`, `algorithm_refused` when the key with the token's `kid` is of another kind, or `bad_signature`.
     pub fn verify(&self, jws: &Jws<'_>, keys: &KeySet) -> Result<[u8; 32], Rejection> {
-        let (kid, algorithm) = (jws.header.kid.as_deref(), jws.header.algorithm);
-        let mut tried = 0;
-        for key in keys.candidates(kid, algorithm).take(MAX_CANDIDATES) {
-            if key.verifies(algorithm, jws.signed, &jws.signature) {
-                return Ok(key.id);
-            }
-            tried += 1;
-        }
-        Err(match (tried, kid) {
-            (0, Some(kid)) => no_key_named(kid, algorithm, keys),
-            (0, None) => no_key_fits(algorithm, keys),
-            (1, _) => Rejection::new(RejectionCode::BadSignature, "the issuer's key did not make this signature"),
-            _ => Rejection::new(RejectionCode::BadSignature, format!("none of {tried} keys made this signature")),
-        })
+        jws.envelope.verify(keys)
     }
 
     /// Who a token speaks for that was checked and verified.
@@ -265,29 +249,6 @@ fn type_name(accepted: &TokenType) -> &str {
         TokenType::Named(name) => name,
         TokenType::Absent => "no typ at all",
     }
-}
-
-fn no_key_named(kid: &str, algorithm: Algorithm, keys: &KeySet) -> Rejection {
-    let name = excerpt(kid);
-    let named: Vec<&Key> = keys.keys().iter().filter(|key| key.kid.as_deref() == Some(kid)).collect();
-    if !named.is_empty() {
-        let fits: Vec<Algorithm> = named.iter().flat_map(|key| key.algorithms()).collect();
-        let detail = format!("the alg is {algorithm:?}, but the key with the kid {name} is for {fits:?}");
-        return Rejection::new(RejectionCode::AlgorithmRefused, detail);
-    }
-    let detail = match keys.unusable_kid(kid) {
-        Some(unusable) => format!("the kid {name} exists but cannot be used: it {}", unusable.reason),
-        None => format!("none of the issuer's {} keys has the kid {name}", keys.keys().len()),
-    };
-    Rejection::new(RejectionCode::UnknownKey, detail)
-}
-
-fn no_key_fits(algorithm: Algorithm, keys: &KeySet) -> Rejection {
-    let unusable = keys.unusable().first().map(|key| format!("; one that is not used {}", key.reason));
-    let count = keys.keys().len();
-    let detail =
-        format!("no kid, and none of the issuer's {count} keys fits {algorithm:?}{}", unusable.unwrap_or_default());
-    Rejection::new(RejectionCode::UnknownKey, detail)
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@
 use serde_json::{Map, Value};
 
 use super::Rejection;
+use super::envelope::malformed;
 use super::json::kind;
-use super::jwt::malformed;
 use super::principal::Scopes;
 use crate::clock::UnixTime;
 

@@ -6,6 +6,7 @@ use std::fmt;
 pub mod cache;
 pub mod checks;
 pub mod claims;
+pub mod envelope;
 pub mod extract;
 pub mod json;
 mod jwk;

@@ -4,6 +4,7 @@ use proptest::sample::select;
 use super::*;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::model::KeySource;
+use crate::token::envelope::MAX_CANDIDATES;
 use crate::token::testing::{self, RSA_1024_N, TestKey, b64};
 
 const ISSUER: &str = "https://login.acme.example";
@@ -351,7 +352,7 @@ fn profiles_tell_access_tokens_from_others() {
         (Keycloak, json!({"typ": "JWT"}), json!({"typ": "Offline"}), "wrong_type"),
         (Keycloak, json!({"typ": "JWT"}), json!({"typ": "DPoP", "cnf": {}}), "bad_binding"),
         (Cognito, json!({"typ": null}), cognito.clone(), "ok"),
-        (Cognito, json!({"typ": null}), patched(cognito.clone(), &json!({"client_id": "x"})), "wrong_audience"),
+        (Cognito, json!({"typ": null}), patched(cognito, &json!({"client_id": "x"})), "wrong_audience"),
         (
             Cognito,
             json!({"typ": null}),
