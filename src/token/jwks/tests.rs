@@ -17,7 +17,17 @@ const JWKS: &str = "https://i.example/jwks";
 const OIDC: &str = "https://i.example/t/.well-known/openid-configuration";
 const OAUTH: &str = "https://i.example/.well-known/oauth-authorization-server/t";
 /// Long enough for anything that is going to happen.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(20);
+
+/// Waits until `done`, and fails when that never comes.
+async fn until(mut done: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !done().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LONG, waiting).await.expect("it comes about");
+}
 
 /// Answers as scripted, and writes down what it was asked.
 struct Script {
@@ -251,9 +261,7 @@ async fn requests_before_the_first_fetch_wait_for_it() {
         let bench = bench.clone();
         async move { bench.code(Some("a")).await }
     });
-    while bench.script.asked() == 0 {
-        tokio::task::yield_now().await;
-    }
+    until(async || bench.script.asked() > 0).await;
     assert!(!early.is_finished());
     bench.script.open.send_replace(true);
     assert_eq!(early.await.unwrap(), "ok");
@@ -268,9 +276,7 @@ async fn patience_ends_and_what_is_at_hand_decides() {
     bench.keeper.start(&Handle::current());
     assert_eq!(bench.code(Some("a")).await, "issuer_unavailable");
     bench.script.open.send_replace(true);
-    while bench.keeper.keys().is_none() {
-        tokio::task::yield_now().await;
-    }
+    until(async || bench.keeper.keys().is_some()).await;
     bench.script.open.send_replace(false);
     let rejection = bench.keeper.keys_for(Some("x")).await.unwrap_err();
     assert_eq!(rejection.code, RejectionCode::UnknownKey);
@@ -284,9 +290,7 @@ async fn a_request_that_is_given_up_leaves_its_fetch_to_the_others() {
     bench.script.open.send_replace(false);
     let ask = |bench: Arc<Bench>| tokio::spawn(async move { bench.code(Some("b")).await });
     let first = ask(bench.clone());
-    while bench.script.asked() < 2 {
-        tokio::task::yield_now().await;
-    }
+    until(async || bench.script.asked() == 2).await;
     let second = ask(bench.clone());
     first.abort();
     assert!(first.await.unwrap_err().is_cancelled());
@@ -325,9 +329,7 @@ async fn without_keys_a_request_is_refused_at_once_and_has_the_issuer_asked_agai
     assert_eq!(bench.code(None).await, "issuer_unavailable");
     bench.script.keys(&["a"]);
     // Sooner than the pause after the first failure, on a clock that stands still.
-    while bench.code(Some("a")).await != "ok" {
-        tokio::task::yield_now().await;
-    }
+    until(async || bench.code(Some("a")).await == "ok").await;
     assert!(bench.script.asked() <= 3);
 }
 
@@ -499,13 +501,9 @@ async fn a_key_file_is_kept_like_an_issuer() {
         std::fs::write(&path, content).unwrap();
         let before = bench.count(result);
         bench.keeper.refresh();
-        while bench.count(result) == before {
-            tokio::task::yield_now().await;
-        }
+        until(async || bench.count(result) > before).await;
     }
-    while bench.code(Some("b")).await != "ok" {
-        tokio::task::yield_now().await;
-    }
+    until(async || bench.code(Some("b")).await == "ok").await;
     assert_eq!(bench.script.asked(), 0);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "a file is not stored a second time");
 }
@@ -532,7 +530,5 @@ async fn the_task_ends_with_its_keeper() {
     let core = Arc::downgrade(&bench.keeper.core);
     assert!(core.upgrade().is_some());
     drop(bench);
-    while core.upgrade().is_some() {
-        tokio::task::yield_now().await;
-    }
+    until(async || core.upgrade().is_none()).await;
 }
