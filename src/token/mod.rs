@@ -3,11 +3,18 @@
 use std::borrow::Cow;
 use std::fmt;
 
+pub mod cache;
+pub mod checks;
+pub mod claims;
+pub mod envelope;
+pub mod extract;
 pub mod json;
 mod jwk;
 pub mod jwks;
+pub mod jwt;
 pub mod key;
 pub mod principal;
+mod profile;
 #[cfg(test)]
 pub mod testing;
 

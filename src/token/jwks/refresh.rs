@@ -53,7 +53,7 @@ impl Core {
         self.ended.send_modify(|ended| *ended += 1);
     }
 
-    /// Puts keys in the place of those that we had, and bumps the epoch if one of them is lost.
+    /// Puts keys in the place of those that we had, and voids the verdicts that may rest on the difference.
     fn replace(&self, keys: KeySet, place: String, age: Duration) -> Outcome {
         let since = self.means.clock.uptime();
         let keys = Arc::new(keys);
@@ -61,7 +61,9 @@ impl Core {
         let old = self.held.swap(Some(Arc::new(held))).map(|old| Arc::clone(&old.keys)).unwrap_or_default();
         let (lost, won) = (keys.lacks_any_of(&old), old.lacks_any_of(&keys));
         if lost {
-            self.means.epoch.bump();
+            self.means.epoch.forget_all();
+        } else if won {
+            self.means.epoch.forget_refusals();
         }
         if lost || won {
             self.announce(&old, &keys);
@@ -153,7 +155,7 @@ impl Core {
             return Some(now + left);
         }
         self.held.store(None);
-        self.means.epoch.bump();
+        self.means.epoch.forget_all();
         let max_stale_s = self.settings.max_stale.as_secs();
         tracing::warn!(issuer = %self.settings.name, max_stale_s, "the last good keys are too old and serve no longer");
         None

@@ -11,11 +11,14 @@ use super::*;
 use crate::clock::ManualClock;
 use crate::config::model::{KeySource, Profile, TokenType};
 use crate::fetch::{Fault, FetchError, FetchFuture, Request, Response};
+use crate::token::cache::{Limits, Local, Lookup, Shared};
 use crate::token::testing;
 
 const JWKS: &str = "https://i.example/jwks";
 const OIDC: &str = "https://i.example/t/.well-known/openid-configuration";
 const OAUTH: &str = "https://i.example/.well-known/oauth-authorization-server/t";
+/// What is remembered when all is forgotten.
+const NONE: (bool, bool) = (false, false);
 /// Long enough for anything that is going to happen.
 const LONG: Duration = Duration::from_secs(20);
 
@@ -100,7 +103,7 @@ fn issuer(keys: KeySource) -> Issuer {
 struct Bench {
     script: Arc<Script>,
     clock: Arc<ManualClock>,
-    epoch: Arc<Epoch>,
+    verdicts: Arc<Shared<()>>,
     keeper: Arc<Keeper>,
 }
 
@@ -113,8 +116,9 @@ impl Bench {
         let (script, epoch) = (Script::new(), Arc::new(Epoch::default()));
         let clock = Arc::new(ManualClock::at(UnixTime::from_secs(1_000_000)));
         let means = Means { fetch: script.clone(), clock: clock.clone(), epoch: epoch.clone() };
+        let verdicts = Shared::new(Limits::default(), epoch);
         let keeper = Arc::new(Keeper::with_patience(issuer, means, state_dir, patience));
-        Self { script, clock, epoch, keeper }
+        Self { script, clock, verdicts, keeper }
     }
 
     /// Started, and holding keys of these `kid`s.
@@ -134,6 +138,29 @@ impl Bench {
         self.keeper.core.attempt().await
     }
 
+    /// Has a token accepted and another refused for its signature, and both remembered.
+    fn learn(&self) {
+        let (local, now) = (Local::new(&self.verdicts), self.clock.now());
+        let ticket = |token| match local.get(token, now) {
+            Lookup::Unknown(ticket) => ticket,
+            known => panic!("{known:?}"),
+        };
+        local.accept("good", &ticket("good"), UnixTime::from_secs(i64::MAX), Arc::new(()));
+        local.refuse(
+            &ticket("bad"),
+            &Rejection::new(RejectionCode::BadSignature, ""),
+            now.plus(Duration::from_secs(9999)),
+        );
+        assert_eq!(self.remembered(), (true, true));
+    }
+
+    /// Whether the accepted and the refused token are still remembered.
+    fn remembered(&self) -> (bool, bool) {
+        let (local, now) = (Local::new(&self.verdicts), self.clock.now());
+        let known = |token| !matches!(local.get(token, now), Lookup::Unknown(_));
+        (known("good"), known("bad"))
+    }
+
     fn advance(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
     }
@@ -147,32 +174,37 @@ impl Bench {
 async fn a_new_key_is_found_by_its_first_token_and_a_removed_one_is_refused_at_once() {
     let bench = Bench::warm(&["a"]).await;
     assert_eq!(bench.code(Some("a")).await, "ok");
+    bench.learn();
     bench.script.keys(&["a", "b"]);
     assert_eq!(bench.code(Some("b")).await, "ok");
-    assert_eq!((bench.script.asked(), bench.epoch.current()), (2, 0), "nothing is lost by a key that is added");
+    assert_eq!((bench.script.asked(), bench.remembered()), (2, (true, false)), "no key is lost");
     bench.advance(5);
     bench.script.keys(&["b", "c"]);
     assert_eq!(bench.code(Some("c")).await, "ok");
-    assert_eq!(bench.epoch.current(), 1);
+    assert_eq!(bench.remembered(), (false, false));
     assert_eq!(bench.code(Some("a")).await, "unknown_key");
     assert_eq!(bench.script.asked(), 3);
 }
 
 #[tokio::test]
-async fn the_epoch_is_bumped_when_a_key_is_lost_in_whatever_way() {
+async fn verdicts_are_voided_when_a_key_is_lost_in_whatever_way() {
     let other = json!({ "keys": [testing::p384().jwk("a")] }).to_string();
     let narrowed = {
         let mut key = testing::p256().jwk("a");
         key["use"] = json!("enc");
         json!({ "keys": [key, testing::p384().jwk("b")] }).to_string()
     };
-    for (document, bumps) in [(jwks(&["a"]), 0), (jwks(&["b"]), 1), (other, 1), (narrowed, 1)] {
+    let added = jwks(&["a", "b"]);
+    let cases =
+        [(jwks(&["a"]), (true, true)), (added, (true, false)), (jwks(&["b"]), NONE), (other, NONE), (narrowed, NONE)];
+    for (document, remembered) in cases {
         let bench = Bench::new();
         bench.script.keys(&["a"]);
         bench.attempt().await;
+        bench.learn();
         bench.script.answer(JWKS, 200, document.as_str());
         bench.attempt().await;
-        assert_eq!(bench.epoch.current(), bumps, "{document}");
+        assert_eq!(bench.remembered(), remembered, "{document}");
     }
 }
 
@@ -345,13 +377,14 @@ async fn the_last_good_keys_serve_for_max_stale_and_no_longer() {
     bench.advance(2599);
     bench.attempt().await;
     assert_eq!(bench.keeper.status().state, State::Stale { since });
-    assert_eq!((bench.code(Some("a")).await, bench.epoch.current()), ("ok", 0));
+    bench.learn();
+    assert_eq!((bench.code(Some("a")).await, bench.remembered()), ("ok", (true, true)));
     assert_eq!(bench.keeper.core.drop_expired(bench.clock.uptime()), Some(Duration::from_secs(3600)));
     bench.advance(1);
     assert_eq!(bench.code(Some("a")).await, "issuer_unavailable");
     assert_eq!(bench.keeper.status().state, State::Unavailable);
     assert_eq!(bench.keeper.core.drop_expired(bench.clock.uptime()), None);
-    assert_eq!(bench.epoch.current(), 1, "verdicts that rest on them are over, too");
+    assert_eq!(bench.remembered(), NONE, "verdicts that rest on them are over, too");
 }
 
 #[tokio::test]
@@ -384,12 +417,13 @@ async fn whatever_comes_in_their_place_good_keys_are_kept() {
         let bench = Bench::new();
         bench.script.keys(&["a"]);
         bench.attempt().await;
+        bench.learn();
         bench.script.answer(JWKS, status, body);
         bench.attempt().await;
         let error = bench.keeper.status().last_error.unwrap();
         assert!(error.contains(part) && error.contains(JWKS), "{body}: {error}");
         assert_eq!((bench.count(result), bench.count(FetchResult::Ok)), (1, 1), "{body}");
-        assert_eq!((bench.code(Some("a")).await, bench.epoch.current()), ("ok", 0), "{body}");
+        assert_eq!((bench.code(Some("a")).await, bench.remembered()), ("ok", (true, true)), "{body}");
     }
 }
 

@@ -1,0 +1,256 @@
+//! Whether a well-formed token is a good access token of one issuer: its kind, audience, times and signature.
+//!
+//! Promises that a token is accepted only if its `iss` is this issuer's, byte by byte, its `alg` is allowed here *and*
+//! fits the key, its `typ` is an access token's, one of the audiences is ours, it has not expired, and one of the
+//! issuer's own keys signed it. What needs no key comes first ([`IssuerChecks::check`]), so junk costs no signature.
+//! Pure: the time and the keys come in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jsonwebtoken::Algorithm;
+use serde_json::{Map, Value, json};
+
+use super::claims::Claims;
+use super::json::excerpt;
+use super::jwt::Jws;
+use super::key::KeySet;
+use super::principal::Principal;
+use super::{Rejection, RejectionCode, profile};
+use crate::clock::UnixTime;
+use crate::config::model::{Issuer, Profile, TokenType};
+
+/// Lifetime that written claims get when they have no `exp`.
+const WRITTEN_LIFETIME: Duration = Duration::from_secs(3600);
+
+/// What one issuer's tokens are held to; made once for a snapshot.
+#[derive(Debug, Clone)]
+pub struct IssuerChecks {
+    position: usize,
+    issuer: Arc<str>,
+    audiences: Vec<String>,
+    profile: Profile,
+    token_types: Vec<TokenType>,
+    algorithms: Vec<Algorithm>,
+    skew: Duration,
+    required: Vec<String>,
+}
+
+impl IssuerChecks {
+    /// The checks of the issuer at this position of [`crate::config::model::Config::issuers`].
+    #[must_use]
+    pub fn new(issuer: &Issuer, position: usize) -> Self {
+        Self {
+            position,
+            issuer: Arc::clone(&issuer.issuer),
+            audiences: issuer.audiences.clone(),
+            profile: issuer.profile,
+            token_types: issuer.token_types.clone(),
+            algorithms: issuer.algorithms.clone(),
+            skew: issuer.clock_skew,
+            required: issuer.required_claims.clone(),
+        }
+    }
+
+    /// The `iss` that these checks belong to.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Everything about the token that needs no key.
+    ///
+    /// # Errors
+    /// The first thing that does not hold, in the order issuer, algorithm, type, then as [`Self::principal_from_claims`].
+    pub fn check(&self, jws: &Jws<'_>, now: UnixTime) -> Result<(), Rejection> {
+        self.check_issuer(&jws.claims)?;
+        self.check_algorithm(jws.envelope.header.algorithm)?;
+        self.check_type(jws.envelope.header.typ.as_deref(), &jws.claims)?;
+        self.check_claims(&jws.claims, now)
+    }
+
+    /// The signature, with the keys of this issuer. Gives the id of the key that made it.
+    ///
+    /// # Errors
+    /// `unknown_key`, `algorithm_refused` when the key with the token's `kid` is of another kind, or `bad_signature`.
+    pub fn verify(&self, jws: &Jws<'_>, keys: &KeySet) -> Result<[u8; 32], Rejection> {
+        jws.envelope.verify(keys)
+    }
+
+    /// Who a token speaks for that was checked and verified.
+    #[must_use]
+    pub fn principal(&self, jws: Jws<'_>) -> Principal {
+        self.principal_of(jws.claims)
+    }
+
+    /// Until when a verdict about the principal holds: `exp` and the tolerance.
+    #[must_use]
+    pub fn fresh_until(&self, principal: &Principal) -> UnixTime {
+        principal.expires_at.plus(self.skew)
+    }
+
+    /// Who written claims speak for (`explain --claims`, `[[tests]]`): as a token with these claims, a good header and
+    /// a good signature would. Absent `iss`, `exp` and audience get good values.
+    ///
+    /// # Errors
+    /// The first thing that does not hold, in the order types, issuer, audience, times, required claims, binding.
+    pub fn principal_from_claims(&self, mut claims: Map<String, Value>, now: UnixTime) -> Result<Principal, Rejection> {
+        let mut default = |name: &str, value: Value| {
+            claims.entry(name).or_insert(value);
+        };
+        default("iss", json!(*self.issuer));
+        default(profile::audience_claim(self.profile), json!(self.audiences.first()));
+        default("exp", json!(now.plus(WRITTEN_LIFETIME).secs()));
+        let claims = Claims::read(claims)?;
+        self.check_issuer(&claims)?;
+        self.check_claims(&claims, now)?;
+        Ok(self.principal_of(claims))
+    }
+
+    fn principal_of(&self, claims: Claims) -> Principal {
+        Principal {
+            issuer: self.position,
+            issuer_id: Arc::clone(&self.issuer),
+            subject: claims.string("sub").map(Box::from),
+            client: profile::client(self.profile, &claims).map(Box::from),
+            scopes: claims.scopes(),
+            audiences: self.audiences_of(&claims).into_iter().map(Box::from).collect(),
+            expires_at: claims.expires_at.unwrap_or(UnixTime::from_millis(0)),
+            claims: claims.into_map(),
+        }
+    }
+
+    fn audiences_of<'c>(&self, claims: &'c Claims) -> Vec<&'c str> {
+        match self.profile {
+            Profile::Cognito => claims.string("client_id").into_iter().collect(),
+            Profile::Rfc9068 | Profile::Okta | Profile::Auth0 | Profile::Entra | Profile::Keycloak => {
+                claims.audiences().collect()
+            }
+        }
+    }
+
+    fn check_issuer(&self, claims: &Claims) -> Result<(), Rejection> {
+        match claims.issuer() {
+            Some(issuer) if *issuer == *self.issuer => Ok(()),
+            Some(other) => {
+                let detail = format!("the iss is {}, not {:?}", excerpt(other), self.issuer);
+                Err(Rejection::new(RejectionCode::UnknownIssuer, detail))
+            }
+            None => Err(missing("iss")),
+        }
+    }
+
+    fn check_algorithm(&self, algorithm: Algorithm) -> Result<(), Rejection> {
+        if self.algorithms.contains(&algorithm) {
+            return Ok(());
+        }
+        let detail = format!("the alg is {algorithm:?}; this issuer may use {:?}", self.algorithms);
+        Err(Rejection::new(RejectionCode::AlgorithmRefused, detail))
+    }
+
+    /// An access token shows itself by its `typ`; where the accepted `typ` says nothing, by its claims (RFC 8725
+    /// section 3.11, RFC 9068 section 4).
+    fn check_type(&self, typ: Option<&str>, claims: &Claims) -> Result<(), Rejection> {
+        let typ = typ.map(media_type);
+        let accepted = self.token_types.iter().any(|accepted| match (accepted, &typ) {
+            (TokenType::Named(name), Some(typ)) => media_type(name) == *typ,
+            (TokenType::Absent, None) => true,
+            (TokenType::Named(_), None) | (TokenType::Absent, Some(_)) => false,
+        });
+        if !accepted {
+            return Err(Rejection::new(RejectionCode::WrongType, self.wrong_type(typ.as_deref(), claims)));
+        }
+        let generic = typ.is_none_or(|typ| typ == "jwt");
+        match profile::wrong_kind(self.profile, claims).filter(|_| generic) {
+            Some(why) => Err(Rejection::new(RejectionCode::WrongType, format!("no access token: {why}"))),
+            None => Ok(()),
+        }
+    }
+
+    fn wrong_type(&self, typ: Option<&str>, claims: &Claims) -> String {
+        let found = typ.map_or_else(|| "there is no typ".to_owned(), |typ| format!("the typ is {}", excerpt(typ)));
+        let accepted: Vec<&str> = self.token_types.iter().map(type_name).collect();
+        let accepted = accepted.join(", ");
+        let advice = match (profile::mark(claims), profile::guess(claims)) {
+            (Some(mark), _) => format!("it is probably no access token: {mark}"),
+            (None, Some(guess)) if guess != self.profile => {
+                format!("it looks like a token for profile = {:?}", profile::name(guess))
+            }
+            (None, _) => format!("token_types = [{}] would take it", excerpt(typ.unwrap_or("absent"))),
+        };
+        format!("{found}; the profile {} takes {accepted} here; {advice}", profile::name(self.profile))
+    }
+
+    fn check_claims(&self, claims: &Claims, now: UnixTime) -> Result<(), Rejection> {
+        self.check_audience(claims)?;
+        self.check_times(claims, now)?;
+        if let Some(name) = self.required.iter().find(|name| !claims.states(name)) {
+            return Err(missing(name));
+        }
+        match claims.has("cnf") {
+            true => Err(Rejection::new(
+                RejectionCode::BadBinding,
+                "the token is bound to a key of its client (cnf), and no proof of that key came with it",
+            )),
+            false => Ok(()),
+        }
+    }
+
+    fn check_audience(&self, claims: &Claims) -> Result<(), Rejection> {
+        let name = profile::audience_claim(self.profile);
+        if !claims.has(name) {
+            return Err(missing(name));
+        }
+        let audiences = self.audiences_of(claims);
+        if audiences.iter().any(|audience| self.audiences.iter().any(|ours| ours == audience)) {
+            return Ok(());
+        }
+        let found: Vec<String> = audiences.iter().take(4).map(|audience| excerpt(audience)).collect();
+        let detail =
+            format!("the {name} is {}; this issuer's tokens must name one of {:?}", found.join(", "), self.audiences);
+        Err(Rejection::new(RejectionCode::WrongAudience, detail))
+    }
+
+    fn check_times(&self, claims: &Claims, now: UnixTime) -> Result<(), Rejection> {
+        let Some(expires_at) = claims.expires_at else { return Err(missing("exp")) };
+        if now >= expires_at.plus(self.skew) {
+            let detail = format!(
+                "exp was {} s ago ({} s of skew are tolerated)",
+                now.since(expires_at).as_secs(),
+                self.skew.as_secs()
+            );
+            return Err(Rejection::new(RejectionCode::Expired, detail));
+        }
+        let latest = now.plus(self.skew);
+        for (name, moment) in [("nbf", claims.not_before), ("iat", claims.issued_at)] {
+            if let Some(moment) = moment.filter(|moment| *moment > latest) {
+                let ahead = moment.since(now).as_secs();
+                let detail =
+                    format!("{name} is {ahead} s in the future ({} s of skew are tolerated)", self.skew.as_secs());
+                return Err(Rejection::new(RejectionCode::NotYetValid, detail));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn missing(name: &str) -> Rejection {
+    Rejection::new(RejectionCode::MissingClaim, format!("the token has no {name}"))
+}
+
+/// A `typ` as it is compared: without case, and without the `application/` that RFC 7515 section 4.1.9 lets go.
+fn media_type(typ: &str) -> String {
+    let typ = typ.to_ascii_lowercase();
+    typ.strip_prefix("application/").map(str::to_owned).unwrap_or(typ)
+}
+
+fn type_name(accepted: &TokenType) -> &str {
+    match accepted {
+        TokenType::Named(name) => name,
+        TokenType::Absent => "no typ at all",
+    }
+}
+
+#[cfg(test)]
+#[path = "checks/tests.rs"]
+mod tests;

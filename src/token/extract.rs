@@ -1,0 +1,168 @@
+//! Exactly one credential from a request, or none (RFC 6750 section 2.1).
+//!
+//! Promises that what it gives is the whole b64token of the only `Authorization` field, sent with the scheme `Bearer`.
+//! A scheme other than `Bearer` or `DPoP` is no credential of ours. Refuses everything that two parties could read
+//! differently: a second field, another separator than spaces, a list, bytes after the token, and a second token in the
+//! query. A token that is only in the query is not read: it would end up in logs and histories.
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use percent_encoding::percent_decode_str;
+
+use super::{Rejection, RejectionCode};
+
+/// The one token of a request; `None` when it brought no credential of ours.
+///
+/// `query` is the request's query without the question mark.
+///
+/// # Errors
+/// `bad_credential_syntax`, or `bad_binding` for the scheme `DPoP`.
+pub fn credential<'h>(headers: &'h HeaderMap, query: Option<&str>) -> Result<Option<&'h str>, Rejection> {
+    let mut fields = headers.get_all(AUTHORIZATION).iter();
+    let Some(field) = fields.next() else { return Ok(None) };
+    if fields.next().is_some() {
+        return Err(bad("more than one Authorization field"));
+    }
+    let field = field.as_bytes();
+    let (scheme, rest) = field.split_at(field.iter().take_while(|byte| is_token_char(**byte)).count());
+    if scheme.eq_ignore_ascii_case(b"Bearer") {
+        let token = bearer_token(rest)?;
+        return match query.is_some_and(has_access_token) {
+            true => Err(bad("a token in the Authorization field and another in the query")),
+            false => Ok(Some(token)),
+        };
+    }
+    if scheme.eq_ignore_ascii_case(b"DPoP") {
+        let detail = "the scheme DPoP: proofs of possession cannot be checked here";
+        return Err(Rejection::new(RejectionCode::BadBinding, detail));
+    }
+    match scheme.is_empty() || hides_another(rest) {
+        true => Err(bad("an Authorization field that does not begin with one scheme")),
+        false => Ok(None),
+    }
+}
+
+/// `1*SP b64token`, what follows `Bearer`.
+fn bearer_token(rest: &[u8]) -> Result<&str, Rejection> {
+    let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
+    let token = &rest[spaces..];
+    if spaces == 0 || token.is_empty() {
+        return Err(bad("the scheme Bearer is not followed by a space and a token"));
+    }
+    match std::str::from_utf8(token).ok().filter(|text| is_b64token(text.as_bytes())) {
+        Some(token) => Ok(token),
+        None => Err(bad("what follows Bearer is not one b64token (RFC 6750 section 2.1)")),
+    }
+}
+
+fn is_b64token(token: &[u8]) -> bool {
+    let padding = token.iter().rev().take_while(|byte| **byte == b'=').count();
+    let body = &token[..token.len() - padding];
+    !body.is_empty() && body.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(byte))
+}
+
+/// `tchar` of RFC 9110 section 5.6.2, of which a scheme consists.
+fn is_token_char(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// Whether a field that begins with another scheme goes on with one of ours, as a joined list of two fields would.
+fn hides_another(rest: &[u8]) -> bool {
+    rest.split(|byte| *byte == b',').skip(1).any(|item| {
+        let item = item.trim_ascii_start();
+        let name = &item[..item.iter().take_while(|byte| is_token_char(**byte)).count()];
+        let ours = name.eq_ignore_ascii_case(b"Bearer") || name.eq_ignore_ascii_case(b"DPoP");
+        ours && item.get(name.len()).is_none_or(|next| *next != b'=')
+    })
+}
+
+/// Whether a query has the parameter of RFC 6750 section 2.3, however it is escaped.
+fn has_access_token(query: &str) -> bool {
+    query.split('&').any(|parameter| {
+        let name = parameter.split('=').next().unwrap_or_default();
+        percent_decode_str(name).eq(b"access_token".iter().copied())
+    })
+}
+
+fn bad(detail: &'static str) -> Rejection {
+    Rejection::new(RejectionCode::BadCredentialSyntax, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn code(fields: &[&[u8]], query: Option<&str>) -> Result<Option<String>, RejectionCode> {
+        let mut headers = HeaderMap::new();
+        for field in fields {
+            headers.append(AUTHORIZATION, HeaderValue::from_bytes(field).expect("a field value"));
+        }
+        credential(&headers, query).map(|token| token.map(str::to_owned)).map_err(|rejection| rejection.code)
+    }
+
+    #[test]
+    fn exactly_one_bearer_token_or_none() {
+        use RejectionCode::{BadBinding, BadCredentialSyntax as Bad};
+        type Case<'a> = (&'a [&'a [u8]], Option<&'a str>, Result<Option<&'a str>, RejectionCode>);
+        let cases: &[Case<'_>] = &[
+            (&[], None, Ok(None)),
+            (&[], Some("access_token=x"), Ok(None)),
+            (&[b"Bearer abc"], None, Ok(Some("abc"))),
+            (&[b"bEARER abc"], None, Ok(Some("abc"))),
+            (&[b"Bearer   abc"], None, Ok(Some("abc"))),
+            (&[b"Bearer a.b-c_d~e+f/g=="], None, Ok(Some("a.b-c_d~e+f/g=="))),
+            (&[b"Bearer abc"], Some("a=1&access=2&token_access_token=3"), Ok(Some("abc"))),
+            (&[b"Basic YTpi"], None, Ok(None)),
+            (&[b"Basic YTpi"], Some("access_token=x"), Ok(None)),
+            (&[b"Digest username=\"a\", realm=\"b\", bearer=\"c\""], None, Ok(None)),
+            (&[b"Bearerx abc"], None, Ok(None)),
+            (&[b"Negotiate"], None, Ok(None)),
+            (&[b"Bearer"], None, Err(Bad)),
+            (&[b"Bearer "], None, Err(Bad)),
+            (&[b"Bearer\tabc"], None, Err(Bad)),
+            (&[b"Bearer \tabc"], None, Err(Bad)),
+            (&[b"Bearer=abc"], None, Err(Bad)),
+            (&[b"Bearer,abc"], None, Err(Bad)),
+            (&[b"Bearer abc,def"], None, Err(Bad)),
+            (&[b"Bearer abc, Bearer def"], None, Err(Bad)),
+            (&[b"Bearer abc def"], None, Err(Bad)),
+            (&[b"Bearer abc "], None, Err(Bad)),
+            (&[b"Bearer abc\t"], None, Err(Bad)),
+            (&[b"Bearer \"abc\""], None, Err(Bad)),
+            (&[b"Bearer ="], None, Err(Bad)),
+            (&[b"Bearer a=b"], None, Err(Bad)),
+            (&[b"Bearer ab\xe9"], None, Err(Bad)),
+            (&[b"Bearer ab\xc3\xa9"], None, Err(Bad)),
+            (&[b"Bearer abc", b"Bearer abc"], None, Err(Bad)),
+            (&[b"Bearer abc", b"Basic YTpi"], None, Err(Bad)),
+            (&[b"Basic YTpi", b"Bearer abc"], None, Err(Bad)),
+            (&[b"Basic YTpi, Bearer abc"], None, Err(Bad)),
+            (&[b"Basic YTpi,DPoP\tabc"], None, Err(Bad)),
+            (&[b""], None, Err(Bad)),
+            (&[b" Bearer abc"], None, Err(Bad)),
+            (&[b"\"Bearer\" abc"], None, Err(Bad)),
+            (&[b"Bearer abc"], Some("access_token=x"), Err(Bad)),
+            (&[b"Bearer abc"], Some("a=1&access%5Ftoken"), Err(Bad)),
+            (&[b"DPoP abc"], None, Err(BadBinding)),
+            (&[b"dpop"], None, Err(BadBinding)),
+        ];
+        for (fields, query, expected) in cases {
+            let shown: Vec<_> = fields.iter().map(|field| String::from_utf8_lossy(field)).collect();
+            assert_eq!(code(fields, *query), expected.map(|token| token.map(str::to_owned)), "{shown:?} {query:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_taken_is_the_whole_rest_of_the_field(rest in "[ -~\t]{0,24}") {
+            let field = format!("Bearer {rest}");
+            if let Ok(Some(token)) = code(&[field.as_bytes()], None) {
+                prop_assert_eq!(rest.trim_start_matches(' '), &token);
+                prop_assert!(!token.contains([' ', '\t', ',', '"', ';']));
+            }
+        }
+    }
+}
