@@ -153,7 +153,7 @@ async fn get(fetch: &HttpFetch, url: &str, timeout: Duration) -> Result<Response
 }
 
 /// Long enough for everything that ends by itself.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(20);
 /// Long enough to reach a server on this machine, short enough to wait for.
 const SHORT: Duration = Duration::from_millis(300);
 
@@ -357,9 +357,12 @@ async fn a_restart_while_the_issuer_is_down_serves_what_was_stored() {
         Some(&path),
     );
     up.keys_for(Some("a")).await.unwrap();
-    while !stored(&path) {
-        tokio::task::yield_now().await;
-    }
+    let waiting = async {
+        while !stored(&path) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LONG, waiting).await.unwrap();
     drop(up);
 
     // The same settings, and a network that leads nowhere: nothing is trusted.

@@ -9,8 +9,9 @@
 //! - A failed fetch never takes good keys away: they serve for `max_stale`, and the next attempt follows after 1 s,
 //!   doubling to 60 s. While there are keys, they decide: a `kid` that they lack is unknown, even when the issuer could
 //!   not be asked. Without keys the issuer is unavailable, which is not held against a token.
-//! - When a key is gone or has changed, the keys are replaced first and the epoch is bumped then, so that a verdict
-//!   reached with the old ones can be told from later ones. The same when the last good keys grow too old.
+//! - When a key is gone or has changed, the keys are replaced first and all verdicts are voided then ([`Epoch`]), so that
+//!   none that was reached with the old ones survives. The same when the last good keys grow too old. When a key is
+//!   added, refusals are voided: it may be the one that signed the refused token.
 //! - Nothing that an issuer does ends the process or the task, at the start neither.
 //!
 //! A key file (`jwks_file`) is kept in the same way: read at the start, on an unknown `kid`, every ten minutes, and when
@@ -63,7 +64,7 @@ pub struct Means {
     pub fetch: Arc<dyn Fetch>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
-    /// Told when verdicts may rest on a key that is no more, and when a new key may overturn refusals.
+    /// Raised when remembered verdicts may rest on keys that changed.
     pub epoch: Arc<Epoch>,
 }
 

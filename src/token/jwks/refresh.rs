@@ -53,7 +53,7 @@ impl Core {
         self.ended.send_modify(|ended| *ended += 1);
     }
 
-    /// Puts keys in the place of those that we had, and bumps the epoch if one of them is lost.
+    /// Puts keys in the place of those that we had, and voids the verdicts that may rest on the difference.
     fn replace(&self, keys: KeySet, place: String, age: Duration) -> Outcome {
         let since = self.means.clock.uptime();
         let keys = Arc::new(keys);

@@ -11,13 +11,26 @@ use super::*;
 use crate::clock::ManualClock;
 use crate::config::model::{KeySource, Profile, TokenType};
 use crate::fetch::{Fault, FetchError, FetchFuture, Request, Response};
+use crate::token::cache::{Limits, Local, Lookup, Shared};
 use crate::token::testing;
 
 const JWKS: &str = "https://i.example/jwks";
 const OIDC: &str = "https://i.example/t/.well-known/openid-configuration";
 const OAUTH: &str = "https://i.example/.well-known/oauth-authorization-server/t";
+/// What is remembered when all is forgotten.
+const NONE: (bool, bool) = (false, false);
 /// Long enough for anything that is going to happen.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(20);
+
+/// Waits until `done`, and fails when that never comes.
+async fn until(mut done: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !done().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LONG, waiting).await.expect("it comes about");
+}
 
 /// Answers as scripted, and writes down what it was asked.
 struct Script {
@@ -90,7 +103,7 @@ fn issuer(keys: KeySource) -> Issuer {
 struct Bench {
     script: Arc<Script>,
     clock: Arc<ManualClock>,
-    epoch: Arc<Epoch>,
+    verdicts: Arc<Shared<()>>,
     keeper: Arc<Keeper>,
 }
 
@@ -103,8 +116,9 @@ impl Bench {
         let (script, epoch) = (Script::new(), Arc::new(Epoch::default()));
         let clock = Arc::new(ManualClock::at(UnixTime::from_secs(1_000_000)));
         let means = Means { fetch: script.clone(), clock: clock.clone(), epoch: epoch.clone() };
+        let verdicts = Shared::new(Limits::default(), epoch);
         let keeper = Arc::new(Keeper::with_patience(issuer, means, state_dir, patience));
-        Self { script, clock, epoch, keeper }
+        Self { script, clock, verdicts, keeper }
     }
 
     /// Started, and holding keys of these `kid`s.
@@ -124,6 +138,29 @@ impl Bench {
         self.keeper.core.attempt().await
     }
 
+    /// Has a token accepted and another refused for its signature, and both remembered.
+    fn learn(&self) {
+        let (local, now) = (Local::new(&self.verdicts), self.clock.now());
+        let ticket = |token| match local.get(token, now) {
+            Lookup::Unknown(ticket) => ticket,
+            known => panic!("{known:?}"),
+        };
+        local.accept("good", &ticket("good"), UnixTime::from_secs(i64::MAX), Arc::new(()));
+        local.refuse(
+            &ticket("bad"),
+            &Rejection::new(RejectionCode::BadSignature, ""),
+            now.plus(Duration::from_secs(9999)),
+        );
+        assert_eq!(self.remembered(), (true, true));
+    }
+
+    /// Whether the accepted and the refused token are still remembered.
+    fn remembered(&self) -> (bool, bool) {
+        let (local, now) = (Local::new(&self.verdicts), self.clock.now());
+        let known = |token| !matches!(local.get(token, now), Lookup::Unknown(_));
+        (known("good"), known("bad"))
+    }
+
     fn advance(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
     }
@@ -137,32 +174,37 @@ impl Bench {
 async fn a_new_key_is_found_by_its_first_token_and_a_removed_one_is_refused_at_once() {
     let bench = Bench::warm(&["a"]).await;
     assert_eq!(bench.code(Some("a")).await, "ok");
+    bench.learn();
     bench.script.keys(&["a", "b"]);
     assert_eq!(bench.code(Some("b")).await, "ok");
-    assert_eq!((bench.script.asked(), bench.epoch.acceptances()), (2, 0), "nothing is lost by a key that is added");
+    assert_eq!((bench.script.asked(), bench.remembered()), (2, (true, false)), "no key is lost");
     bench.advance(5);
     bench.script.keys(&["b", "c"]);
     assert_eq!(bench.code(Some("c")).await, "ok");
-    assert_eq!(bench.epoch.acceptances(), 1);
+    assert_eq!(bench.remembered(), (false, false));
     assert_eq!(bench.code(Some("a")).await, "unknown_key");
     assert_eq!(bench.script.asked(), 3);
 }
 
 #[tokio::test]
-async fn the_epoch_is_bumped_when_a_key_is_lost_in_whatever_way() {
+async fn verdicts_are_voided_when_a_key_is_lost_in_whatever_way() {
     let other = json!({ "keys": [testing::p384().jwk("a")] }).to_string();
     let narrowed = {
         let mut key = testing::p256().jwk("a");
         key["use"] = json!("enc");
         json!({ "keys": [key, testing::p384().jwk("b")] }).to_string()
     };
-    for (document, bumps) in [(jwks(&["a"]), 0), (jwks(&["b"]), 1), (other, 1), (narrowed, 1)] {
+    let added = jwks(&["a", "b"]);
+    let cases =
+        [(jwks(&["a"]), (true, true)), (added, (true, false)), (jwks(&["b"]), NONE), (other, NONE), (narrowed, NONE)];
+    for (document, remembered) in cases {
         let bench = Bench::new();
         bench.script.keys(&["a"]);
         bench.attempt().await;
+        bench.learn();
         bench.script.answer(JWKS, 200, document.as_str());
         bench.attempt().await;
-        assert_eq!(bench.epoch.acceptances(), bumps, "{document}");
+        assert_eq!(bench.remembered(), remembered, "{document}");
     }
 }
 
@@ -251,9 +293,7 @@ async fn requests_before_the_first_fetch_wait_for_it() {
         let bench = bench.clone();
         async move { bench.code(Some("a")).await }
     });
-    while bench.script.asked() == 0 {
-        tokio::task::yield_now().await;
-    }
+    until(async || bench.script.asked() > 0).await;
     assert!(!early.is_finished());
     bench.script.open.send_replace(true);
     assert_eq!(early.await.unwrap(), "ok");
@@ -268,9 +308,7 @@ async fn patience_ends_and_what_is_at_hand_decides() {
     bench.keeper.start(&Handle::current());
     assert_eq!(bench.code(Some("a")).await, "issuer_unavailable");
     bench.script.open.send_replace(true);
-    while bench.keeper.keys().is_none() {
-        tokio::task::yield_now().await;
-    }
+    until(async || bench.keeper.keys().is_some()).await;
     bench.script.open.send_replace(false);
     let rejection = bench.keeper.keys_for(Some("x")).await.unwrap_err();
     assert_eq!(rejection.code, RejectionCode::UnknownKey);
@@ -284,9 +322,7 @@ async fn a_request_that_is_given_up_leaves_its_fetch_to_the_others() {
     bench.script.open.send_replace(false);
     let ask = |bench: Arc<Bench>| tokio::spawn(async move { bench.code(Some("b")).await });
     let first = ask(bench.clone());
-    while bench.script.asked() < 2 {
-        tokio::task::yield_now().await;
-    }
+    until(async || bench.script.asked() == 2).await;
     let second = ask(bench.clone());
     first.abort();
     assert!(first.await.unwrap_err().is_cancelled());
@@ -325,9 +361,7 @@ async fn without_keys_a_request_is_refused_at_once_and_has_the_issuer_asked_agai
     assert_eq!(bench.code(None).await, "issuer_unavailable");
     bench.script.keys(&["a"]);
     // Sooner than the pause after the first failure, on a clock that stands still.
-    while bench.code(Some("a")).await != "ok" {
-        tokio::task::yield_now().await;
-    }
+    until(async || bench.code(Some("a")).await == "ok").await;
     assert!(bench.script.asked() <= 3);
 }
 
@@ -343,13 +377,14 @@ async fn the_last_good_keys_serve_for_max_stale_and_no_longer() {
     bench.advance(2599);
     bench.attempt().await;
     assert_eq!(bench.keeper.status().state, State::Stale { since });
-    assert_eq!((bench.code(Some("a")).await, bench.epoch.acceptances()), ("ok", 0));
+    bench.learn();
+    assert_eq!((bench.code(Some("a")).await, bench.remembered()), ("ok", (true, true)));
     assert_eq!(bench.keeper.core.drop_expired(bench.clock.uptime()), Some(Duration::from_secs(3600)));
     bench.advance(1);
     assert_eq!(bench.code(Some("a")).await, "issuer_unavailable");
     assert_eq!(bench.keeper.status().state, State::Unavailable);
     assert_eq!(bench.keeper.core.drop_expired(bench.clock.uptime()), None);
-    assert_eq!(bench.epoch.acceptances(), 1, "verdicts that rest on them are over, too");
+    assert_eq!(bench.remembered(), NONE, "verdicts that rest on them are over, too");
 }
 
 #[tokio::test]
@@ -382,12 +417,13 @@ async fn whatever_comes_in_their_place_good_keys_are_kept() {
         let bench = Bench::new();
         bench.script.keys(&["a"]);
         bench.attempt().await;
+        bench.learn();
         bench.script.answer(JWKS, status, body);
         bench.attempt().await;
         let error = bench.keeper.status().last_error.unwrap();
         assert!(error.contains(part) && error.contains(JWKS), "{body}: {error}");
         assert_eq!((bench.count(result), bench.count(FetchResult::Ok)), (1, 1), "{body}");
-        assert_eq!((bench.code(Some("a")).await, bench.epoch.acceptances()), ("ok", 0), "{body}");
+        assert_eq!((bench.code(Some("a")).await, bench.remembered()), ("ok", (true, true)), "{body}");
     }
 }
 
@@ -499,13 +535,9 @@ async fn a_key_file_is_kept_like_an_issuer() {
         std::fs::write(&path, content).unwrap();
         let before = bench.count(result);
         bench.keeper.refresh();
-        while bench.count(result) == before {
-            tokio::task::yield_now().await;
-        }
+        until(async || bench.count(result) > before).await;
     }
-    while bench.code(Some("b")).await != "ok" {
-        tokio::task::yield_now().await;
-    }
+    until(async || bench.code(Some("b")).await == "ok").await;
     assert_eq!(bench.script.asked(), 0);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "a file is not stored a second time");
 }
@@ -532,7 +564,5 @@ async fn the_task_ends_with_its_keeper() {
     let core = Arc::downgrade(&bench.keeper.core);
     assert!(core.upgrade().is_some());
     drop(bench);
-    while core.upgrade().is_some() {
-        tokio::task::yield_now().await;
-    }
+    until(async || core.upgrade().is_none()).await;
 }
