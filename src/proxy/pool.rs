@@ -21,7 +21,7 @@ use tokio::task::spawn_local;
 use super::balance::Balance;
 use super::beat::{Beat, Sweep};
 use super::body::RequestBody;
-use super::connect::{ConnectError, Connection, connect};
+use super::connect::{ConnectError, Connection, StreamLimit, connect};
 use super::target::{Target, Wire};
 
 /// HTTP/2 connections that one worker opens to one server at most.
@@ -76,7 +76,7 @@ struct Idle {
 /// One HTTP/2 connection.
 struct Shared {
     sender: http2::SendRequest<RequestBody>,
-    limit: Rc<Cell<usize>>,
+    limit: StreamLimit,
     streams: Cell<usize>,
     used: Cell<Duration>,
     beat: Rc<Beat>,
@@ -255,12 +255,12 @@ impl Server {
             return None;
         }
         all.retain(|shared| !shared.sender.is_closed());
-        let room = all.iter().find(|shared| shared.streams.get() < shared.limit.get());
+        let room = all.iter().find(|shared| shared.streams.get() < (shared.limit)());
         let any = if all.len() >= MAX_SHARED { all.iter().min_by_key(|shared| shared.streams.get()) } else { None };
         room.or(any).cloned()
     }
 
-    fn share(&self, sender: http2::SendRequest<RequestBody>, limit: Rc<Cell<usize>>, beat: &Rc<Beat>) -> Rc<Shared> {
+    fn share(&self, sender: http2::SendRequest<RequestBody>, limit: StreamLimit, beat: &Rc<Beat>) -> Rc<Shared> {
         self.http1.set(false);
         let (streams, used) = (Cell::new(0), Cell::new(beat.now()));
         let shared = Rc::new(Shared { sender, limit, streams, used, beat: beat.clone() });
