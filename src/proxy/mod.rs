@@ -6,7 +6,7 @@
 //! - A request is sent again only when none of it was written: no server could be connected to, or a kept connection
 //!   turned out to be closed. What the client sees of a fault is not decided here ([`Fault`]).
 //!
-//! Everything lives on one worker's thread, inside its `LocalSet`.
+//! Everything lives on one worker's thread and spawns its tasks there: in a `LocalRuntime` or a `LocalSet`.
 
 pub mod address;
 pub mod balance;
