@@ -91,7 +91,8 @@ pub fn target(uri: &Uri, prefix: Option<&str>) -> Result<Option<PathAndQuery>, C
 
 /// Addresses a request in HTTP/1.1; touches only what differs, in the usual case nothing.
 pub fn write_http1(uri: &mut Uri, headers: &mut HeaderMap, host: &HeaderValue) {
-    if headers.get(header::HOST) != Some(host) {
+    let mut named = headers.get_all(header::HOST).iter();
+    if named.next() != Some(host) || named.next().is_some() {
         headers.insert(header::HOST, host.clone());
     }
     if uri.authority().is_some() {
@@ -182,6 +183,11 @@ mod tests {
             assert_eq!(uri, "https://api.acme.example:8080/a?b");
             assert!(headers.is_empty());
         }
+        let mut twice = HeaderMap::new();
+        twice.append(header::HOST, host.clone());
+        twice.append(header::HOST, HeaderValue::from_static("evil"));
+        write_http1(&mut "/".parse().unwrap(), &mut twice, &host);
+        assert_eq!(twice.get_all(header::HOST).iter().collect::<Vec<_>>(), [&host]);
         let mut star: Uri = "*".parse().unwrap();
         write_http1(&mut star, &mut HeaderMap::new(), &host);
         assert_eq!(star, "*");

@@ -58,6 +58,13 @@ pub(super) async fn exchange(
                 upstream.balance.failed(server, upstream.beat.now());
                 unreached += 1;
                 if unreached < upstream.target.servers.len() {
+                    let cause: &dyn std::error::Error = &*error;
+                    tracing::warn!(
+                        upstream = &*upstream.target.config.name,
+                        server = &*place.label,
+                        cause,
+                        "passed over"
+                    );
                     continue;
                 }
                 return Err(fault(FaultKind::Unreachable).because(error));

@@ -44,7 +44,7 @@ pub use target::{SystemAuthorities, Target, TargetError};
 pub use upgrade::{Tunnel, TunnelError};
 
 use exchange::Sending;
-use headers::Hop;
+use headers::{Hop, UnknownCoding};
 use pool::Lease;
 
 /// What a route says about forwarding, compiled into the snapshot.
@@ -89,12 +89,12 @@ pub async fn forward<P: Identified>(
     mut request: Request<RequestBody>,
 ) -> Result<Answer, Fault> {
     // 1. What the client sent that must not go up.
-    let hop = clean(plan, &client, &mut request);
+    let unforwardable = |cause| Fault::new(FaultKind::Unforwardable, &upstream.target.config.name).because(cause);
+    let hop = clean(plan, &client, &mut request).map_err(|coding| unforwardable(coding.into()))?;
     // 2. What goes up in its place.
     let switch = hop.websocket.then(|| hyper::upgrade::on(&mut request));
     write(permit, &client, &mut request);
-    let target = address::target(request.uri(), plan.strip_prefix.as_deref())
-        .map_err(|cause| Fault::new(FaultKind::Unforwardable, &upstream.target.config.name).because(cause))?;
+    let target = address::target(request.uri(), plan.strip_prefix.as_deref()).map_err(unforwardable)?;
     if let Some(target) = target {
         *request.uri_mut() = target.into();
     }
@@ -105,14 +105,14 @@ pub async fn forward<P: Identified>(
     receive(upstream, switch, response, lease)
 }
 
-fn clean(plan: &Plan, client: &Client<'_>, request: &mut Request<RequestBody>) -> Hop {
+fn clean(plan: &Plan, client: &Client<'_>, request: &mut Request<RequestBody>) -> Result<Hop, UnknownCoding> {
     let (method, version) = (request.method().clone(), request.version());
     let headers = request.headers_mut();
-    let hop = plan.rules.clean_request(&method, version, headers, client.connection.trusted());
+    let hop = plan.rules.clean_request(&method, version, headers, client.connection.trusted())?;
     if !plan.pass_credential {
         headers::drop_credential(headers);
     }
-    hop
+    Ok(hop)
 }
 
 fn write<P: Identified>(permit: &Permit<P>, client: &Client<'_>, request: &mut Request<RequestBody>) {

@@ -301,8 +301,10 @@ impl Lease {
             Self::Http1 { upstream, server, sender } if sender.is_ready() => upstream.keep(server, sender),
             Self::Http1 { sender, .. } if sender.is_closed() => drop(sender),
             Self::Http1 { upstream, server, mut sender } => {
+                // A client that never ends its request holds the connection no longer than an idle one is kept.
+                let limit = upstream.target.config.idle_timeout;
                 spawn_local(async move {
-                    if sender.ready().await.is_ok() {
+                    if let Ok(Ok(())) = tokio::time::timeout(limit, sender.ready()).await {
                         upstream.keep(server, sender);
                     }
                 });

@@ -241,7 +241,7 @@ fn trailers_go_both_ways() {
         for (protocol, scheme) in [(Version::HTTP_11, Scheme::Http), (Version::HTTP_2, Scheme::H2c)] {
             let seen = Rc::new(RefCell::new(HeaderMap::new()));
             let note = seen.clone();
-            let (address, _) = served(protocol, move |request: Request<Incoming>| {
+            let (address, connections) = served(protocol, move |request: Request<Incoming>| {
                 let note = note.clone();
                 async move {
                     assert_eq!(request.headers()["te"], "trailers");
@@ -267,6 +267,9 @@ fn trailers_go_both_ways() {
                 assert_eq!(body.to_bytes(), "ab");
                 assert_eq!(seen.borrow().contains_key(name), arrives, "{protocol:?} {name}");
             }
+            eventually(|| gateway.upstream.idle() == 1).await;
+            assert_eq!(connections.get(), 1, "{protocol:?}: trailers end a response");
+            assert_eq!(gateway.told.borrow().iter().filter(|told| **told == Told::Ended).count(), 3);
         }
     });
 }
