@@ -27,6 +27,7 @@ use std::sync::Arc;
 
 use http::header::HeaderValue;
 use http::{Request, Response, StatusCode, Version};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
@@ -100,7 +101,7 @@ pub async fn forward<P: Identified>(
     }
     // 3. The exchange itself.
     let sending = Sending { rules: &plan.rules, hop, host: client.host.as_ref() };
-    let (response, lease) = exchange::exchange(upstream, &sending, request).await?;
+    let (response, lease) = exchange::exchange(upstream, &sending, &mut Some(request)).await?;
     // 4. What comes down.
     receive(upstream, switch, response, lease)
 }
@@ -112,7 +113,8 @@ fn clean(plan: &Plan, client: &Client<'_>, request: &mut Request<RequestBody>) -
     if !plan.pass_credential {
         headers::drop_credential(headers);
     }
-    Ok(hop)
+    // A handshake has no body; with one, where the new protocol begins would be in doubt.
+    Ok(Hop { websocket: hop.websocket && request.body().is_end_stream(), ..hop })
 }
 
 fn write<P: Identified>(permit: &Permit<P>, client: &Client<'_>, request: &mut Request<RequestBody>) {

@@ -122,17 +122,18 @@ impl Upstream {
         self.servers.iter().for_each(Server::clear);
     }
 
-    /// A connection to the server at this position. `fresh`: not one that was kept.
+    /// A kept connection to the server at this position.
+    pub(super) fn kept(&self, server: usize, only_http1: bool) -> Option<Channel> {
+        self.servers[server].kept(only_http1)
+    }
+
+    /// A connection to the server at this position for which one is opened, unless one becomes free on the way.
     pub(super) async fn channel(
         self: &Rc<Self>,
         server: usize,
         only_http1: bool,
-        fresh: bool,
     ) -> Result<Channel, Arc<ConnectError>> {
         let place = &self.servers[server];
-        if !fresh && let Some(channel) = place.kept(only_http1) {
-            return Ok(channel);
-        }
         if only_http1 || place.http1.get() {
             return self.open(server, only_http1).await.map_err(Arc::new);
         }

@@ -314,3 +314,28 @@ async fn once(upstream: &Rc<Upstream>) {
     let address = serve_over(upstream.clone()).await;
     assert!(Wire::to(address).await.ask(GET).await.0.starts_with("HTTP/1.1 200"));
 }
+
+#[test]
+fn size_probe() {
+    worker(|| async {
+        let (address, _) = echo().await;
+        let gateway = gateway(&config(&[(Scheme::Http, address)])).await;
+        println!("future {}", sized(&gateway.upstream));
+        println!("request {}", std::mem::size_of::<http::Request<RequestBody>>());
+        println!("response body {}", std::mem::size_of::<ResponseBody<()>>());
+    });
+}
+
+fn sized(upstream: &Rc<Upstream>) -> usize {
+    fn size<F, A, B, C, D, E>(_: impl Fn(A, B, C, D, E) -> F) -> usize {
+        std::mem::size_of::<F>()
+    }
+    let _ = upstream;
+    size(
+        |a: &'static tollgate::policy::Permit<Verdict>,
+         b: &'static Rc<Upstream>,
+         c: &'static Plan,
+         d: Client<'static>,
+         e| forward(a, b, c, d, e),
+    )
+}
