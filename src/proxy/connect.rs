@@ -24,6 +24,8 @@ const MAX_HEAD: usize = 128 * 1024;
 /// What an upstream may have in flight to us: of one stream, and of all streams of one HTTP/2 connection.
 const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * STREAM_WINDOW;
+/// Streams that a server is expected to take at least (RFC 9113 section 6.5.2), until it has told.
+const USUAL_STREAMS: usize = 100;
 /// An HTTP/2 connection that does not answer a ping this long after this much silence is given up.
 const PING_AFTER: Duration = Duration::from_secs(20);
 const PONG_WITHIN: Duration = Duration::from_secs(10);
@@ -124,7 +126,7 @@ where
     let limit = move || match asked.upgrade().map(|open| open.try_borrow().map(|open| open.current_max_send_streams()))
     {
         // Not told yet: requests wait inside the connection for it.
-        Some(Ok(0) | Err(_)) => usize::MAX,
+        Some(Ok(0) | Err(_)) => USUAL_STREAMS,
         Some(Ok(told)) => told,
         None => 0,
     };

@@ -4,7 +4,7 @@
 //!   that has lain for `idle_timeout` is closed. A connection comes back when the response has ended and the request
 //!   was sent whole; a response that is dropped before its end closes it.
 //! - HTTP/2: requests share a connection up to the stream limit that the server announces; above it another is opened,
-//!   up to [`MAX_SHARED`], then requests wait inside. Requests that find none wait for one that is being opened.
+//!   up to eight, then requests wait inside. Requests that find none wait for one that is being opened.
 //!
 //! Nothing is locked: all of it lives on the worker's thread. No borrow is held across a wait.
 
@@ -137,11 +137,16 @@ impl Upstream {
         if only_http1 || place.http1.get() {
             return self.open(server, only_http1).await.map_err(Arc::new);
         }
-        self.join_opening(server).await?;
-        match place.kept(only_http1) {
-            Some(channel) => Ok(channel),
-            None => self.open(server, only_http1).await.map_err(Arc::new),
+        // Each round ends with one more shared connection, whose streams others may take before us.
+        for _ in 0..MAX_SHARED {
+            self.join_opening(server).await?;
+            match place.kept(only_http1) {
+                Some(channel) => return Ok(channel),
+                None if place.http1.get() => break,
+                None => {}
+            }
         }
+        self.open(server, only_http1).await.map_err(Arc::new)
     }
 
     /// Opens a connection for the caller alone, unless it turns out to be one that is shared.

@@ -384,6 +384,17 @@ fn a_tunnel_carries_bytes_both_ways_and_half_closes() {
 }
 
 #[test]
+fn a_handshake_with_a_body_is_an_ordinary_request() {
+    worker(|| async {
+        let (address, _) = echo().await;
+        let gateway = gateway(&config(&[(Scheme::Http, address)])).await;
+        let handshake = HANDSHAKE.replace("Host: a", "Host: a\r\nContent-Length: 3");
+        let (_, seen) = Wire::to(gateway.address).await.ask(&format!("{handshake}abc")).await;
+        assert!(seen.contains("content-length: 3") && !seen.contains("upgrade"), "{seen}");
+    });
+}
+
+#[test]
 fn websocket_echo() {
     worker(|| async {
         let (address, _) = scripted(|mut wire, _| async move {
@@ -428,48 +439,44 @@ fn an_upgrade_that_is_refused_is_an_ordinary_response() {
 #[test]
 fn http2_upstreams_share_connections_up_to_their_stream_limit() {
     worker(|| async {
-        let (now, most) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
-        let counts = (now.clone(), most.clone());
+        let (now, open) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(false)));
+        let held = (now.clone(), open.clone());
         let (address, connections) = served(Version::HTTP_2, move |request: Request<Incoming>| {
-            let (now, most) = counts.clone();
+            let (now, open) = held.clone();
             async move {
                 assert_eq!(request.version(), Version::HTTP_2);
                 assert_eq!(request.uri().authority().unwrap(), "api");
                 assert_eq!(request.headers()["x-auth-subject"], "alice");
                 now.set(now.get() + 1);
-                most.set(most.get().max(now.get()));
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                eventually(|| open.get()).await;
                 now.set(now.get() - 1);
                 Response::new(Frames::of(&["ok"], None))
             }
         })
         .await;
         let gateway = gateway(&config(&[(Scheme::H2c, address)])).await;
-        let one = |count: usize| {
-            let address = gateway.address;
-            let tasks: Vec<_> = (0..count)
-                .map(|_| {
-                    spawn_local(async move {
-                        let mut sender = http1_to(address).await;
-                        let answer = sender.send_request(request("GET", "/", Empty::<Bytes>::new())).await.unwrap();
-                        assert_eq!(answer.collect().await.unwrap().to_bytes(), "ok");
-                    })
-                })
-                .collect();
-            async move {
-                for task in tasks {
-                    task.await.unwrap();
-                }
+        for (requests, at_once) in [(4, 4), (10, 8), (60, 12)] {
+            let asked: Vec<_> = (0..requests).map(|_| spawn_local(ask_ok(gateway.address))).collect();
+            // Each connection takes 4, so this many are only there when others were opened.
+            eventually(|| now.get() >= at_once).await;
+            if requests == 4 {
+                assert_eq!(connections.get(), 1, "requests that come at once wait for one connection");
             }
-        };
-        one(4).await;
-        assert_eq!(connections.get(), 1, "requests that come at once wait for one connection");
-        one(10).await;
-        assert!((2..=8).contains(&connections.get()), "above the limit of 4 streams others are opened");
-        one(60).await;
-        assert!(connections.get() <= 8 && most.get() > 8, "{} connections", connections.get());
+            open.set(true);
+            for task in asked {
+                task.await.unwrap();
+            }
+            open.set(false);
+        }
+        assert!((3..=8).contains(&connections.get()), "{} connections", connections.get());
         eventually(|| gateway.upstream.idle() == connections.get()).await;
     });
+}
+
+async fn ask_ok(address: SocketAddr) {
+    let mut sender = http1_to(address).await;
+    let answer = sender.send_request(request("GET", "/", Empty::<Bytes>::new())).await.unwrap();
+    assert_eq!(answer.collect().await.unwrap().to_bytes(), "ok");
 }
 
 #[test]
@@ -526,6 +533,10 @@ fn https_upstreams_by_alpn_and_only_with_a_trusted_certificate() {
                 assert_eq!(answer.collect().await.unwrap().to_bytes(), expected, "{protocols:?}");
             }
             assert_eq!(gateway.upstream.idle(), usize::from(expected != "Unreachable"));
+            if expected == "HTTP/2.0" {
+                let (_, body) = Wire::to(gateway.address).await.ask(HANDSHAKE).await;
+                assert_eq!(body, "HTTP/1.1", "a WebSocket handshake takes a connection that can carry it");
+            }
         }
     });
 }
