@@ -112,8 +112,12 @@ impl Upstream {
     /// Connections that are open and idle, for tests and metrics.
     #[must_use]
     pub fn idle(&self) -> usize {
-        let shared = |server: &Server| server.shared.borrow().iter().filter(|shared| shared.streams.get() == 0).count();
-        self.servers.iter().map(|server| server.idle.borrow().len() + shared(server)).sum()
+        let unused = |shared: &Rc<Shared>| shared.streams.get() == 0 && !shared.sender.is_closed();
+        let count = |server: &Server| {
+            let lying = server.idle.borrow().iter().filter(|idle| !idle.sender.is_closed()).count();
+            lying + server.shared.borrow().iter().filter(|shared| unused(shared)).count()
+        };
+        self.servers.iter().map(count).sum()
     }
 
     /// Keeps no connection from here on.

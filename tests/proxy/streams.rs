@@ -484,8 +484,8 @@ fn an_http2_connection_that_ended_is_replaced() {
     worker(|| async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let served = Rc::new(Cell::new(0));
-        let count = served.clone();
+        let (served, end) = (Rc::new(Cell::new(0)), Rc::new(tokio::sync::Notify::new()));
+        let (count, ends) = (served.clone(), end.clone());
         spawn_local(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
@@ -493,7 +493,10 @@ fn an_http2_connection_that_ended_is_replaced() {
                 let service = service_fn(|_| async { Ok::<_, Infallible>(Response::new(Frames::of(&["ok"], None))) });
                 let connection =
                     hyper::server::conn::http2::Builder::new(Local).serve_connection(TokioIo::new(stream), service);
-                drop(tokio::time::timeout(Duration::from_millis(30), connection).await);
+                tokio::select! {
+                    _ = connection => {}
+                    () = ends.notified() => {}
+                }
             }
         });
         let gateway = gateway(&config(&[(Scheme::H2c, address)])).await;
@@ -501,7 +504,9 @@ fn an_http2_connection_that_ended_is_replaced() {
             let mut sender = http1_to(gateway.address).await;
             let answer = sender.send_request(request("GET", "/", Empty::<Bytes>::new())).await.unwrap();
             assert_eq!((answer.status(), served.get()), (StatusCode::OK, round));
-            tokio::time::sleep(Duration::from_millis(80)).await;
+            drop(answer);
+            end.notify_one();
+            eventually(|| gateway.upstream.idle() == 0).await;
         }
     });
 }

@@ -126,7 +126,7 @@ fn a_kept_connection_that_was_closed_is_replaced_unseen() {
         for round in 1..=20 {
             let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx!";
             assert!(client.ask(post).await.0.starts_with("HTTP/1.1 200"), "round {round}");
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            eventually(|| gateway.upstream.idle() == 0).await;
         }
         assert_eq!(connections.get(), 20);
     });
