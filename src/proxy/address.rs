@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderValue};
+use http::Request;
+use http::header::{self, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme, Uri};
 
 use crate::config::model::UpstreamHost;
@@ -90,12 +91,13 @@ pub fn target(uri: &Uri, prefix: Option<&str>) -> Result<Option<PathAndQuery>, C
 }
 
 /// Addresses a request in HTTP/1.1; touches only what differs, in the usual case nothing.
-pub fn write_http1(uri: &mut Uri, headers: &mut HeaderMap, host: &HeaderValue) {
-    if headers.get(header::HOST) != Some(host) {
-        headers.insert(header::HOST, host.clone());
+pub fn write_http1<B>(request: &mut Request<B>, host: &HeaderValue) {
+    let mut named = request.headers().get_all(header::HOST).iter();
+    if named.next() != Some(host) || named.next().is_some() {
+        request.headers_mut().insert(header::HOST, host.clone());
     }
-    if uri.authority().is_some() {
-        *uri = Uri::from(path_of(uri));
+    if request.uri().authority().is_some() {
+        *request.uri_mut() = Uri::from(path_of(request.uri()));
     }
 }
 
@@ -103,13 +105,13 @@ pub fn write_http1(uri: &mut Uri, headers: &mut HeaderMap, host: &HeaderValue) {
 ///
 /// # Errors
 /// When `host` is no authority.
-pub fn write_http2(uri: &mut Uri, headers: &mut HeaderMap, host: &HeaderValue, tls: bool) -> Result<(), Cause> {
-    headers.remove(header::HOST);
+pub fn write_http2<B>(request: &mut Request<B>, host: &HeaderValue, tls: bool) -> Result<(), Cause> {
+    request.headers_mut().remove(header::HOST);
     let mut parts = http::uri::Parts::default();
     parts.scheme = Some(if tls { Scheme::HTTPS } else { Scheme::HTTP });
     parts.authority = Some(Authority::try_from(host.as_bytes())?);
-    parts.path_and_query = Some(path_of(uri));
-    *uri = Uri::from_parts(parts)?;
+    parts.path_and_query = Some(path_of(request.uri()));
+    *request.uri_mut() = Uri::from_parts(parts)?;
     Ok(())
 }
 
@@ -175,17 +177,19 @@ mod tests {
     fn addressing() {
         let host = HeaderValue::from_static("api.acme.example:8080");
         for uri in ["/a?b", "http://other/a?b"] {
-            let (mut uri, mut headers) = (uri.parse().unwrap(), HeaderMap::new());
-            write_http1(&mut uri, &mut headers, &host);
-            assert_eq!((uri.to_string().as_str(), &headers[header::HOST]), ("/a?b", &host));
-            write_http2(&mut uri, &mut headers, &host, true).unwrap();
-            assert_eq!(uri, "https://api.acme.example:8080/a?b");
-            assert!(headers.is_empty());
+            let mut request = Request::builder().uri(uri).body(()).unwrap();
+            write_http1(&mut request, &host);
+            assert_eq!((request.uri().to_string().as_str(), &request.headers()[header::HOST]), ("/a?b", &host));
+            write_http2(&mut request, &host, true).unwrap();
+            assert_eq!(request.uri(), "https://api.acme.example:8080/a?b");
+            assert!(request.headers().is_empty());
         }
-        let mut star: Uri = "*".parse().unwrap();
-        write_http1(&mut star, &mut HeaderMap::new(), &host);
-        assert_eq!(star, "*");
-        assert!(write_http2(&mut star, &mut HeaderMap::new(), &HeaderValue::from_static("a b"), false).is_err());
+        let twice = Request::builder().header(header::HOST, host.clone()).header(header::HOST, "evil");
+        let mut twice = twice.uri("*").body(()).unwrap();
+        write_http1(&mut twice, &host);
+        assert_eq!(twice.headers().get_all(header::HOST).iter().collect::<Vec<_>>(), [&host]);
+        assert_eq!(twice.uri(), "*");
+        assert!(write_http2(&mut twice, &HeaderValue::from_static("a b"), false).is_err());
     }
 
     #[test]

@@ -115,16 +115,23 @@ impl Beat {
     }
 
     fn renew(&self, place: usize, until: Duration, waker: &Waker) {
-        if let Some(wait) = &mut self.waits.borrow_mut().places[place] {
-            wait.until = until;
-            wait.waker.clone_from(waker);
-        }
+        let stale = match &mut self.waits.borrow_mut().places[place] {
+            Some(wait) => {
+                wait.until = until;
+                (!wait.waker.will_wake(waker)).then(|| std::mem::replace(&mut wait.waker, waker.clone()))
+            }
+            None => None,
+        };
+        // Outside the borrow: the last waker of a task may take others with it.
+        drop(stale);
     }
 
     fn leave(&self, place: usize) {
         let mut waits = self.waits.borrow_mut();
-        waits.places[place] = None;
+        let left = waits.places[place].take();
         waits.free.push(place);
+        drop(waits);
+        drop(left);
     }
 }
 

@@ -218,7 +218,7 @@ impl fmt::Debug for Upload {
 pub trait Watch {
     /// This many bytes of the body went down.
     fn sent(&mut self, bytes: usize);
-    /// All of it went down.
+    /// All of it went down. Told once.
     fn ended(&mut self);
     /// The upstream broke off.
     fn failed(&mut self, error: &BodyError);
@@ -234,6 +234,7 @@ impl Watch for () {
 pub struct ResponseBody<W: Watch = ()> {
     source: Source,
     watch: W,
+    told: bool,
 }
 
 enum Source {
@@ -246,21 +247,28 @@ impl<W: Watch> ResponseBody<W> {
     /// No body.
     pub fn empty(mut watch: W) -> Self {
         watch.ended();
-        Self { source: Source::Empty, watch }
+        Self { source: Source::Empty, watch, told: true }
     }
 
     /// These bytes.
     pub fn full(bytes: impl Into<Bytes>, watch: W) -> Self {
         let bytes = bytes.into();
-        if bytes.is_empty() { Self::empty(watch) } else { Self { source: Source::Full(bytes), watch } }
+        if bytes.is_empty() { Self::empty(watch) } else { Self { source: Source::Full(bytes), watch, told: false } }
     }
 
     /// What an upstream sends.
     pub fn upstream(body: UpstreamBody, mut watch: W) -> Self {
-        if body.is_over() {
+        let told = body.is_over();
+        if told {
             watch.ended();
         }
-        Self { source: Source::Upstream(body), watch }
+        Self { source: Source::Upstream(body), watch, told }
+    }
+
+    fn tell_ended(&mut self) {
+        if !std::mem::replace(&mut self.told, true) {
+            self.watch.ended();
+        }
     }
 }
 
@@ -283,11 +291,11 @@ impl<W: Watch + Unpin> Body for ResponseBody<W> {
             Some(Ok(frame)) => {
                 this.watch.sent(frame.data_ref().map_or(0, Bytes::len));
                 if this.source.is_over() {
-                    this.watch.ended();
+                    this.tell_ended();
                 }
             }
             Some(Err(error)) => this.watch.failed(error),
-            None => this.watch.ended(),
+            None => this.tell_ended(),
         }
         Poll::Ready(polled)
     }
@@ -319,37 +327,39 @@ impl Source {
 #[derive(Debug)]
 pub struct UpstreamBody {
     incoming: Incoming,
+    /// Present until the body has ended or broken.
     lease: Option<Lease>,
+    over: bool,
 }
 
 impl UpstreamBody {
     pub(super) fn new(incoming: Incoming, lease: Lease) -> Self {
-        let mut body = Self { incoming, lease: Some(lease) };
-        body.settle();
+        let mut body = Self { incoming, lease: Some(lease), over: false };
+        if body.incoming.is_end_stream() {
+            body.end();
+        }
         body
     }
 
-    /// Gives the connection back when the body needs it no longer.
-    fn settle(&mut self) {
-        if self.incoming.is_end_stream() {
-            self.release();
-        }
-    }
-
-    fn release(&mut self) {
+    /// Gives the connection back: the body needs it no longer.
+    fn end(&mut self) {
+        self.over = true;
         if let Some(lease) = self.lease.take() {
             lease.release();
         }
     }
 
     fn is_over(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.over
     }
 
     fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         Poll::Ready(match ready!(Pin::new(&mut self.incoming).poll_frame(context)) {
             Some(Ok(frame)) => {
-                self.settle();
+                // Trailers are the last frame; nobody polls for the end after them.
+                if frame.is_trailers() || self.incoming.is_end_stream() {
+                    self.end();
+                }
                 Some(Ok(frame))
             }
             Some(Err(error)) => {
@@ -357,7 +367,7 @@ impl UpstreamBody {
                 Some(Err(BodyError::Upstream(error)))
             }
             None => {
-                self.release();
+                self.end();
                 None
             }
         })

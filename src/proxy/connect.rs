@@ -1,11 +1,10 @@
 //! Opening one connection to one server: name, TCP, TLS, and the HTTP that was agreed on.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::Duration;
 
 use hyper::client::conn::{http1, http2};
@@ -19,13 +18,14 @@ use tokio_rustls::client::TlsStream;
 use super::body::RequestBody;
 use super::target::{Address, Place, Wire};
 
-/// Bytes of one response head that we take, and the read buffer of an HTTP/1.1 connection.
+/// Bytes of one response head that we take, and the read buffer of an HTTP/1.1 connection. The number of fields stays at
+/// hyper's default of 100: naming another makes it allocate for every head.
 const MAX_HEAD: usize = 128 * 1024;
-/// Fields of one response head.
-const MAX_FIELDS: usize = 200;
 /// What an upstream may have in flight to us: of one stream, and of all streams of one HTTP/2 connection.
 const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * STREAM_WINDOW;
+/// Streams that a server is expected to take at least (RFC 9113 section 6.5.2), until it has told.
+const USUAL_STREAMS: usize = 100;
 /// An HTTP/2 connection that does not answer a ping this long after this much silence is given up.
 const PING_AFTER: Duration = Duration::from_secs(20);
 const PONG_WITHIN: Duration = Duration::from_secs(10);
@@ -50,16 +50,15 @@ pub enum ConnectError {
     Closed(#[source] hyper::Error),
 }
 
+/// How many streams the server takes at once. Asks the connection, since its settings may change at any time.
+pub(super) type StreamLimit = Box<dyn Fn() -> usize>;
+
 /// An open connection.
 pub(super) enum Connection {
     /// HTTP/1.1: one request at a time.
     Http1(http1::SendRequest<RequestBody>),
     /// HTTP/2.
-    Http2 {
-        sender: http2::SendRequest<RequestBody>,
-        /// How many streams the server takes at once; follows its settings.
-        limit: Rc<Cell<usize>>,
-    },
+    Http2 { sender: http2::SendRequest<RequestBody>, limit: StreamLimit },
 }
 
 /// Connects to `place` within `limit`. `only_http1`: what is to be sent cannot go over HTTP/2.
@@ -99,7 +98,7 @@ where
     T: Read + Write + Unpin + Send + 'static,
 {
     let mut builder = http1::Builder::new();
-    builder.max_buf_size(MAX_HEAD).max_headers(MAX_FIELDS);
+    builder.max_buf_size(MAX_HEAD);
     let (sender, connection) = builder.handshake(io).await.map_err(ConnectError::Http)?;
     // Errors reach the exchange that is on the connection; without one nobody asks.
     spawn_local(async move { drop(connection.with_upgrades().await) });
@@ -113,23 +112,25 @@ where
     let mut builder = http2::Builder::new(LocalTasks);
     builder
         .timer(TokioTimer::new())
+        // No stream before the server has told its limit: it would be within its right to refuse it.
+        .initial_max_send_streams(0)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_header_list_size(u32::try_from(MAX_HEAD).unwrap_or(u32::MAX))
         .keep_alive_interval(PING_AFTER)
         .keep_alive_timeout(PONG_WITHIN);
-    let (sender, mut connection) = builder.handshake(io).await.map_err(ConnectError::Http)?;
-    let limit = Rc::new(Cell::new(connection.current_max_send_streams()));
-    let told = limit.clone();
-    spawn_local(poll_fn(move |context| {
-        let polled = Pin::new(&mut connection).poll(context);
-        told.set(connection.current_max_send_streams());
-        match polled {
-            Poll::Ready(_) => Poll::Ready(()),
-            Poll::Pending => Poll::Pending,
-        }
-    }));
-    Ok(Connection::Http2 { sender, limit })
+    let (sender, connection) = builder.handshake(io).await.map_err(ConnectError::Http)?;
+    let connection = Rc::new(RefCell::new(connection));
+    let asked = Rc::downgrade(&connection);
+    spawn_local(poll_fn(move |context| Pin::new(&mut *connection.borrow_mut()).poll(context).map(drop)));
+    let limit = move || match asked.upgrade().map(|open| open.try_borrow().map(|open| open.current_max_send_streams()))
+    {
+        // Not told yet: requests wait inside the connection for it.
+        Some(Ok(0) | Err(_)) => USUAL_STREAMS,
+        Some(Ok(told)) => told,
+        None => 0,
+    };
+    Ok(Connection::Http2 { sender, limit: Box::new(limit) })
 }
 
 /// Runs what HTTP/2 has to do beside a connection on the worker's own thread.

@@ -35,47 +35,58 @@ enum Failure {
     Fault(FaultKind, Option<Cause>),
 }
 
-/// Sends a request and waits for the head of its response.
+/// Sends a request and waits for the head of its response. The request is taken out of its place when it is written;
+/// it is passed by reference because a future holds what it is given twice.
 ///
 /// # Errors
 /// When there is none.
 pub(super) async fn exchange(
     upstream: &Rc<Upstream>,
     sending: &Sending<'_>,
-    mut request: Request<RequestBody>,
+    request: &mut Option<Request<RequestBody>>,
 ) -> Result<(Response<Incoming>, Lease), Fault> {
-    let upload = request.body_mut().begin(&upstream.beat, sending.rules);
-    let (mut unreached, mut fresh) = (0, false);
+    let upload = request.as_mut().and_then(|request| request.body_mut().begin(&upstream.beat, sending.rules));
+    let mut fresh = false;
     loop {
-        // A server that cannot be connected to is passed over for the next.
-        let server = upstream.balance.pick(upstream.beat.now());
-        let place = &upstream.target.servers[server];
-        let fault = |kind| Fault::new(kind, &upstream.target.config.name).at(&place.label);
-        let only_http1 = sending.hop.websocket && !matches!(place.wire, Wire::Http2);
-        let channel = match upstream.channel(server, only_http1, fresh).await {
-            Ok(channel) => channel,
-            Err(error) => {
-                upstream.balance.failed(server, upstream.beat.now());
-                unreached += 1;
-                if unreached < upstream.target.servers.len() {
-                    continue;
-                }
-                return Err(fault(FaultKind::Unreachable).because(error));
-            }
-        };
-        address(upstream, server, &channel, sending, &mut request)
-            .map_err(|cause| fault(FaultKind::Unforwardable).because(cause))?;
-        // A kept connection that turns out to be closed is replaced by a fresh one, once.
+        let (server, channel) = take(upstream, sending, fresh).await?;
+        let fault = |kind| Fault::new(kind, &upstream.target.config.name).at(&upstream.target.servers[server].label);
         let kept = channel.is_kept();
-        match send(upstream, server, channel, request, upload.as_deref()).await {
+        match send(upstream, (server, channel), sending, request, upload.as_deref()).await {
             Ok(answer) => return Ok(answer),
-            Err(Failure::Unsent(unsent, _)) if kept && !fresh => (request, fresh) = (*unsent, true),
+            // A kept connection that turns out to be closed is replaced by a fresh one, once.
+            Err(Failure::Unsent(unsent, _)) if kept && !fresh => (*request, fresh) = (Some(*unsent), true),
             Err(Failure::Unsent(_, error)) => {
                 return Err(fault(FaultKind::Unreachable).because(ConnectError::Closed(error)));
             }
             Err(Failure::Fault(kind, Some(cause))) => return Err(fault(kind).because(cause)),
             Err(Failure::Fault(kind, None)) => return Err(fault(kind)),
         }
+    }
+}
+
+/// A connection to the server whose turn it is. One that cannot be connected to is passed over for the next.
+async fn take(upstream: &Rc<Upstream>, sending: &Sending<'_>, fresh: bool) -> Result<(usize, Channel), Fault> {
+    let mut unreached = 0;
+    loop {
+        let server = upstream.balance.pick(upstream.beat.now());
+        let place = &upstream.target.servers[server];
+        let only_http1 = sending.hop.websocket && !matches!(place.wire, Wire::Http2);
+        if !fresh && let Some(channel) = upstream.kept(server, only_http1) {
+            return Ok((server, channel));
+        }
+        // Boxed: opening is rare, and its state is large.
+        let error = match Box::pin(upstream.channel(server, only_http1)).await {
+            Ok(channel) => return Ok((server, channel)),
+            Err(error) => error,
+        };
+        upstream.balance.failed(server, upstream.beat.now());
+        unreached += 1;
+        let name = &upstream.target.config.name;
+        if unreached == upstream.target.servers.len() {
+            return Err(Fault::new(FaultKind::Unreachable, name).at(&place.label).because(error));
+        }
+        let cause: &dyn std::error::Error = &*error;
+        tracing::warn!(upstream = &**name, server = &*place.label, cause, "a server is passed over");
     }
 }
 
@@ -89,18 +100,16 @@ fn address(
 ) -> Result<(), Cause> {
     let place = &upstream.target.servers[server];
     let host = upstream.target.host.choose(sending.host, &place.authority);
-    let mut uri = std::mem::take(request.uri_mut());
     let version = match channel {
         Channel::Http1 { .. } => {
-            address::write_http1(&mut uri, request.headers_mut(), host);
+            address::write_http1(request, host);
             Version::HTTP_11
         }
         Channel::Http2 { .. } => {
-            address::write_http2(&mut uri, request.headers_mut(), host, matches!(place.wire, Wire::Tls(..)))?;
+            address::write_http2(request, host, matches!(place.wire, Wire::Tls(..)))?;
             Version::HTTP_2
         }
     };
-    *request.uri_mut() = uri;
     *request.version_mut() = version;
     headers::write_hop(request.headers_mut(), sending.hop, version);
     Ok(())
@@ -108,11 +117,14 @@ fn address(
 
 async fn send(
     upstream: &Rc<Upstream>,
-    server: usize,
-    channel: Channel,
-    request: Request<RequestBody>,
+    (server, channel): (usize, Channel),
+    sending: &Sending<'_>,
+    request: &mut Option<Request<RequestBody>>,
     upload: Option<&Upload>,
 ) -> Result<(Response<Incoming>, Lease), Failure> {
+    let mut request = request.take().ok_or(Failure::Fault(FaultKind::Unforwardable, None))?;
+    address(upstream, server, &channel, sending, &mut request)
+        .map_err(|cause| Failure::Fault(FaultKind::Unforwardable, Some(cause)))?;
     match channel {
         Channel::Http1 { mut sender, .. } => {
             let response = pin!(sender.try_send_request(request));

@@ -38,6 +38,8 @@ enum Fate {
     /// `Connection`: names more.
     Connection,
     Te,
+    /// `Transfer-Encoding`: has to be one that was undone.
+    Coding,
     Upgrade,
     /// Passes from a trusted proxy.
     Trust,
@@ -51,6 +53,11 @@ pub struct Hop {
     /// A WebSocket handshake by `Upgrade` (RFC 6455 section 4.1).
     pub websocket: bool,
 }
+
+/// The body of a request has a transfer coding that was not undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a transfer coding other than chunked")]
+pub struct UnknownCoding;
 
 impl HeaderRules {
     /// The rules for a gateway that sets these identity headers beside the four that it always sets.
@@ -72,7 +79,16 @@ impl HeaderRules {
     }
 
     /// Removes from the head of a request what must not go up.
-    pub fn clean_request(&self, method: &Method, version: Version, headers: &mut HeaderMap, trusted: bool) -> Hop {
+    ///
+    /// # Errors
+    /// When the body has a transfer coding beside `chunked`: it would go up with nothing that says so.
+    pub fn clean_request(
+        &self,
+        method: &Method,
+        version: Version,
+        headers: &mut HeaderMap,
+        trusted: bool,
+    ) -> Result<Hop, UnknownCoding> {
         let mut found = Found::default();
         for name in headers.keys() {
             match self.fate(name.as_str()) {
@@ -81,10 +97,17 @@ impl HeaderRules {
                 Fate::Remove | Fate::Trust => found.remove.push(name.clone()),
                 Fate::Connection => found.connection = true,
                 Fate::Te => found.te = true,
+                Fate::Coding => found.coding = true,
                 Fate::Upgrade => found.upgrade = true,
             }
         }
-        found.resolve(method, version, headers)
+        if found.coding && !is_only(headers, &header::TRANSFER_ENCODING, "chunked") {
+            return Err(UnknownCoding);
+        }
+        if version == Version::HTTP_2 {
+            join_cookies(headers);
+        }
+        Ok(found.resolve(method, version, headers))
     }
 
     /// Removes from the trailers of a request what must not go up: all that is refused in its head, and what a reader
@@ -118,6 +141,7 @@ impl HeaderRules {
             b'p' if name == "proxy" || begins_alike(bytes, b"proxy-") => Fate::Remove,
             b't' => match name {
                 "te" => Fate::Te,
+                "transfer-encoding" => Fate::Coding,
                 _ if alike(bytes, b"transfer-encoding") => Fate::Remove,
                 _ if alike(bytes, b"true-client-ip") => Fate::spelled(name),
                 _ => Fate::Pass,
@@ -172,6 +196,7 @@ fn is_judged(name: &HeaderName) -> bool {
 struct Found {
     connection: bool,
     te: bool,
+    coding: bool,
     upgrade: bool,
     remove: Vec<HeaderName>,
 }
@@ -195,6 +220,9 @@ impl Found {
         if self.upgrade {
             headers.remove(header::UPGRADE);
         }
+        if self.coding {
+            headers.remove(header::TRANSFER_ENCODING);
+        }
         self.remove.iter().for_each(|name| drop(headers.remove(name)));
         hop
     }
@@ -208,6 +236,15 @@ impl Found {
             let named = members(value).filter_map(|name| HeaderName::from_bytes(name).ok());
             self.remove.extend(named.filter(|name| headers.contains_key(name) && !is_judged(name)));
         }
+    }
+}
+
+/// HTTP/2 may split cookies over several fields; elsewhere they are one (RFC 9113 section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let crumbs: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if crumbs.len() > 1 {
+        let cookies = HeaderValue::try_from(crumbs.join(&b"; "[..])).expect("made of header values");
+        headers.insert(header::COOKIE, cookies);
     }
 }
 

@@ -1,12 +1,12 @@
 //! Forwarding: a permitted request goes up to a server of its upstream, and the response comes down, both streamed.
 //!
 //! - Only a [`Permit`] opens it ([`forward`]), and identity headers come from the permit alone.
-//! - What the upstream sees of the head is decided by [`headers`], [`forwarded`], [`identity`] and [`address`].
+//! - What the upstream sees of the head is decided by [`headers`], [`forwarded`], [`mod@identity`] and [`address`].
 //! - Connections are kept per worker ([`pool`]); servers take turns ([`balance`]); waits are bounded ([`beat`]).
 //! - A request is sent again only when none of it was written: no server could be connected to, or a kept connection
 //!   turned out to be closed. What the client sees of a fault is not decided here ([`Fault`]).
 //!
-//! Everything lives on one worker's thread, inside its `LocalSet`.
+//! Everything lives on one worker's thread and spawns its tasks there: in a `LocalRuntime` or a `LocalSet`.
 
 pub mod address;
 pub mod balance;
@@ -27,6 +27,7 @@ use std::sync::Arc;
 
 use http::header::HeaderValue;
 use http::{Request, Response, StatusCode, Version};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
@@ -35,6 +36,7 @@ use crate::policy::Permit;
 pub use beat::Beat;
 pub use body::{BodyError, RequestBody, ResponseBody, UpstreamBody, Watch};
 pub use connect::ConnectError;
+use fault::Cause;
 pub use fault::{Fault, FaultKind, Side};
 pub use forwarded::ConnectionHeaders;
 pub use headers::HeaderRules;
@@ -44,7 +46,7 @@ pub use target::{SystemAuthorities, Target, TargetError};
 pub use upgrade::{Tunnel, TunnelError};
 
 use exchange::Sending;
-use headers::Hop;
+use headers::{Hop, UnknownCoding};
 use pool::Lease;
 
 /// What a route says about forwarding, compiled into the snapshot.
@@ -77,42 +79,56 @@ pub enum Answer {
     Switched(Response<()>, Tunnel),
 }
 
-/// Sends a permitted request to its upstream.
+/// Sends a permitted request to its upstream. Its head is prepared at once; a future would hold the request twice.
 ///
 /// # Errors
 /// When there is no head of a response to give. Nothing was sent to the client before.
-pub async fn forward<P: Identified>(
-    permit: &Permit<P>,
-    upstream: &Rc<Upstream>,
-    plan: &Plan,
-    client: Client<'_>,
+pub fn forward<'a, P: Identified>(
+    permit: &'a Permit<P>,
+    upstream: &'a Rc<Upstream>,
+    plan: &'a Plan,
+    client: Client<'a>,
     mut request: Request<RequestBody>,
-) -> Result<Answer, Fault> {
-    // 1. What the client sent that must not go up.
-    let hop = clean(plan, &client, &mut request);
-    // 2. What goes up in its place.
-    let switch = hop.websocket.then(|| hyper::upgrade::on(&mut request));
-    write(permit, &client, &mut request);
-    let target = address::target(request.uri(), plan.strip_prefix.as_deref())
-        .map_err(|cause| Fault::new(FaultKind::Unforwardable, &upstream.target.config.name).because(cause))?;
-    if let Some(target) = target {
-        *request.uri_mut() = target.into();
+) -> impl Future<Output = Result<Answer, Fault>> + 'a {
+    let prepared = prepare(permit, plan, &client, &mut request);
+    let mut request = Some(request);
+    async move {
+        let (hop, switch) = prepared
+            .map_err(|cause| Fault::new(FaultKind::Unforwardable, &upstream.target.config.name).because(cause))?;
+        let sending = Sending { rules: &plan.rules, hop, host: client.host.as_ref() };
+        let (response, lease) = exchange::exchange(upstream, &sending, &mut request).await?;
+        receive(upstream, switch, response, lease)
     }
-    // 3. The exchange itself.
-    let sending = Sending { rules: &plan.rules, hop, host: client.host.as_ref() };
-    let (response, lease) = exchange::exchange(upstream, &sending, request).await?;
-    // 4. What comes down.
-    receive(upstream, switch, response, lease)
 }
 
-fn clean(plan: &Plan, client: &Client<'_>, request: &mut Request<RequestBody>) -> Hop {
+/// Makes of the head that came the head that goes up.
+fn prepare<P: Identified>(
+    permit: &Permit<P>,
+    plan: &Plan,
+    client: &Client<'_>,
+    request: &mut Request<RequestBody>,
+) -> Result<(Hop, Option<OnUpgrade>), Cause> {
+    // 1. What the client sent that must not go up.
+    let hop = clean(plan, client, request)?;
+    // 2. What goes up in its place.
+    write(permit, client, request);
+    if let Some(target) = address::target(request.uri(), plan.strip_prefix.as_deref())? {
+        *request.uri_mut() = target.into();
+    }
+    // 3. What is asked of this hop itself.
+    let switch = hop.websocket.then(|| hyper::upgrade::on(request));
+    Ok((hop, switch))
+}
+
+fn clean(plan: &Plan, client: &Client<'_>, request: &mut Request<RequestBody>) -> Result<Hop, UnknownCoding> {
     let (method, version) = (request.method().clone(), request.version());
     let headers = request.headers_mut();
-    let hop = plan.rules.clean_request(&method, version, headers, client.connection.trusted());
+    let hop = plan.rules.clean_request(&method, version, headers, client.connection.trusted())?;
     if !plan.pass_credential {
         headers::drop_credential(headers);
     }
-    hop
+    // A handshake has no body; with one, where the new protocol begins would be in doubt.
+    Ok(Hop { websocket: hop.websocket && request.body().is_end_stream(), ..hop })
 }
 
 fn write<P: Identified>(permit: &Permit<P>, client: &Client<'_>, request: &mut Request<RequestBody>) {

@@ -4,7 +4,7 @@
 //!   that has lain for `idle_timeout` is closed. A connection comes back when the response has ended and the request
 //!   was sent whole; a response that is dropped before its end closes it.
 //! - HTTP/2: requests share a connection up to the stream limit that the server announces; above it another is opened,
-//!   up to [`MAX_SHARED`], then requests wait inside. Requests that find none wait for one that is being opened.
+//!   up to eight, then requests wait inside. Requests that find none wait for one that is being opened.
 //!
 //! Nothing is locked: all of it lives on the worker's thread. No borrow is held across a wait.
 
@@ -21,7 +21,7 @@ use tokio::task::spawn_local;
 use super::balance::Balance;
 use super::beat::{Beat, Sweep};
 use super::body::RequestBody;
-use super::connect::{ConnectError, Connection, connect};
+use super::connect::{ConnectError, Connection, StreamLimit, connect};
 use super::target::{Target, Wire};
 
 /// HTTP/2 connections that one worker opens to one server at most.
@@ -76,7 +76,7 @@ struct Idle {
 /// One HTTP/2 connection.
 struct Shared {
     sender: http2::SendRequest<RequestBody>,
-    limit: Rc<Cell<usize>>,
+    limit: StreamLimit,
     streams: Cell<usize>,
     used: Cell<Duration>,
     beat: Rc<Beat>,
@@ -112,8 +112,12 @@ impl Upstream {
     /// Connections that are open and idle, for tests and metrics.
     #[must_use]
     pub fn idle(&self) -> usize {
-        let shared = |server: &Server| server.shared.borrow().iter().filter(|shared| shared.streams.get() == 0).count();
-        self.servers.iter().map(|server| server.idle.borrow().len() + shared(server)).sum()
+        let unused = |shared: &Rc<Shared>| shared.streams.get() == 0 && !shared.sender.is_closed();
+        let count = |server: &Server| {
+            let lying = server.idle.borrow().iter().filter(|idle| !idle.sender.is_closed()).count();
+            lying + server.shared.borrow().iter().filter(|shared| unused(shared)).count()
+        };
+        self.servers.iter().map(count).sum()
     }
 
     /// Keeps no connection from here on.
@@ -122,25 +126,31 @@ impl Upstream {
         self.servers.iter().for_each(Server::clear);
     }
 
-    /// A connection to the server at this position. `fresh`: not one that was kept.
+    /// A kept connection to the server at this position.
+    pub(super) fn kept(&self, server: usize, only_http1: bool) -> Option<Channel> {
+        self.servers[server].kept(only_http1)
+    }
+
+    /// A connection to the server at this position for which one is opened, unless one becomes free on the way.
     pub(super) async fn channel(
         self: &Rc<Self>,
         server: usize,
         only_http1: bool,
-        fresh: bool,
     ) -> Result<Channel, Arc<ConnectError>> {
         let place = &self.servers[server];
-        if !fresh && let Some(channel) = place.kept(only_http1) {
-            return Ok(channel);
-        }
         if only_http1 || place.http1.get() {
             return self.open(server, only_http1).await.map_err(Arc::new);
         }
-        self.join_opening(server).await?;
-        match place.kept(only_http1) {
-            Some(channel) => Ok(channel),
-            None => self.open(server, only_http1).await.map_err(Arc::new),
+        // Each round ends with one more shared connection, whose streams others may take before us.
+        for _ in 0..MAX_SHARED {
+            self.join_opening(server).await?;
+            match place.kept(only_http1) {
+                Some(channel) => return Ok(channel),
+                None if place.http1.get() => break,
+                None => {}
+            }
         }
+        self.open(server, only_http1).await.map_err(Arc::new)
     }
 
     /// Opens a connection for the caller alone, unless it turns out to be one that is shared.
@@ -255,12 +265,12 @@ impl Server {
             return None;
         }
         all.retain(|shared| !shared.sender.is_closed());
-        let room = all.iter().find(|shared| shared.streams.get() < shared.limit.get());
+        let room = all.iter().find(|shared| shared.streams.get() < (shared.limit)());
         let any = if all.len() >= MAX_SHARED { all.iter().min_by_key(|shared| shared.streams.get()) } else { None };
         room.or(any).cloned()
     }
 
-    fn share(&self, sender: http2::SendRequest<RequestBody>, limit: Rc<Cell<usize>>, beat: &Rc<Beat>) -> Rc<Shared> {
+    fn share(&self, sender: http2::SendRequest<RequestBody>, limit: StreamLimit, beat: &Rc<Beat>) -> Rc<Shared> {
         self.http1.set(false);
         let (streams, used) = (Cell::new(0), Cell::new(beat.now()));
         let shared = Rc::new(Shared { sender, limit, streams, used, beat: beat.clone() });
@@ -301,8 +311,10 @@ impl Lease {
             Self::Http1 { upstream, server, sender } if sender.is_ready() => upstream.keep(server, sender),
             Self::Http1 { sender, .. } if sender.is_closed() => drop(sender),
             Self::Http1 { upstream, server, mut sender } => {
+                // A client that never ends its request holds the connection no longer than an idle one is kept.
+                let limit = upstream.target.config.idle_timeout;
                 spawn_local(async move {
-                    if sender.ready().await.is_ok() {
+                    if let Ok(Ok(())) = tokio::time::timeout(limit, sender.ready()).await {
                         upstream.keep(server, sender);
                     }
                 });

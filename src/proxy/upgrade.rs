@@ -4,10 +4,12 @@
 //! half is passed on as such; the other half goes on.
 
 use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
 
 use super::body::Watch;
 
@@ -35,17 +37,45 @@ impl Tunnel {
         Self { client, upstream }
     }
 
-    /// Carries bytes until both halves are closed or one side breaks. `watch` is told of the bytes that went down, and
+    /// Carries bytes until both halves are closed or one side breaks. `watch` is told of the bytes that go down, and
     /// lives as long as the tunnel does; dropping the future closes both connections.
     ///
     /// # Errors
     /// When it did not end by both ends closing.
-    pub async fn run<W: Watch>(self, mut watch: W) -> Result<(), TunnelError> {
+    pub async fn run<W: Watch + Unpin>(self, watch: W) -> Result<(), TunnelError> {
         let (client, upstream) = tokio::try_join!(self.client, self.upstream).map_err(TunnelError::Upgrade)?;
-        let (mut client, mut upstream) = (TokioIo::new(client), TokioIo::new(upstream));
-        let (_, down) = copy_bidirectional(&mut client, &mut upstream).await.map_err(TunnelError::Io)?;
-        watch.sent(usize::try_from(down).unwrap_or(usize::MAX));
-        watch.ended();
+        let (mut client, mut upstream) = (Counted { io: TokioIo::new(client), watch }, TokioIo::new(upstream));
+        copy_bidirectional(&mut client, &mut upstream).await.map_err(TunnelError::Io)?;
+        client.watch.ended();
         Ok(())
+    }
+}
+
+/// The client's end of a tunnel; tells its watch what is written to it.
+struct Counted<W> {
+    io: TokioIo<Upgraded>,
+    watch: W,
+}
+
+impl<W: Unpin> AsyncRead for Counted<W> {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_read(context, into)
+    }
+}
+
+impl<W: Watch + Unpin> AsyncWrite for Counted<W> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = ready!(Pin::new(&mut this.io).poll_write(context, bytes))?;
+        this.watch.sent(written);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(context)
     }
 }

@@ -18,7 +18,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{LocalSet, spawn_local};
+use tokio::runtime::LocalOptions;
+use tokio::task::spawn_local;
 use tollgate::clock::{SystemClock, UnixTime};
 use tollgate::config::model::{self, Origin, Scheme, UpstreamHost};
 use tollgate::policy::{self, Access, Permit, Rule, Speaks};
@@ -28,10 +29,11 @@ use tollgate::token::principal::{Principal, Scopes};
 
 /// Runs a test as a worker runs.
 pub fn worker<F: Future<Output = ()>>(test: impl FnOnce() -> F) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(LocalSet::new().run_until(async {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap();
+    runtime.block_on(async {
         tokio::time::timeout(Duration::from_secs(30), test()).await.expect("the test ends");
-    }));
+    });
 }
 
 /// A verdict: a principal and its headers.

@@ -22,7 +22,7 @@ fn rules() -> HeaderRules {
 
 fn clean(fields: Fields<'_>, trusted: bool) -> (Hop, HeaderMap) {
     let mut headers = map(fields);
-    let hop = rules().clean_request(&Method::GET, Version::HTTP_11, &mut headers, trusted);
+    let hop = rules().clean_request(&Method::GET, Version::HTTP_11, &mut headers, trusted).unwrap();
     (hop, headers)
 }
 
@@ -36,7 +36,6 @@ fn fields_that_never_go_up() {
         "Proxy-Authenticate",
         "Proxy",
         "TE",
-        "Transfer-Encoding",
         "transfer_encoding",
         "Upgrade",
         "HTTP2-Settings",
@@ -188,7 +187,7 @@ fn only_websocket_is_upgraded_to() {
     ];
     for (method, version, fields, expected) in cases {
         let mut headers = map(fields);
-        let hop = rules().clean_request(&method, version, &mut headers, false);
+        let hop = rules().clean_request(&method, version, &mut headers, false).unwrap();
         assert_eq!(hop.websocket, expected, "{method} {version:?} {fields:?}");
         assert!(headers.is_empty(), "{fields:?}");
     }
@@ -210,6 +209,33 @@ fn te_keeps_trailers_alone() {
         let mut headers = HeaderMap::new();
         write_hop(&mut headers, hop, version);
         assert_eq!(names(&headers), expected, "{hop:?} {version:?}");
+    }
+}
+
+#[test]
+fn only_a_chunked_body_was_undone() {
+    let cases: [(Fields<'_>, bool); 6] = [
+        (&[("Transfer-Encoding", "chunked")], true),
+        (&[("Transfer-Encoding", "Chunked")], true),
+        (&[("Transfer-Encoding", "gzip, chunked")], false),
+        (&[("Transfer-Encoding", "chunked"), ("Transfer-Encoding", "chunked")], false),
+        (&[("Transfer-Encoding", "gzip"), ("Transfer-Encoding", "chunked")], false),
+        (&[("Transfer-Encoding", "")], false),
+    ];
+    for (fields, fine) in cases {
+        let mut headers = map(fields);
+        let hop = rules().clean_request(&Method::POST, Version::HTTP_11, &mut headers, false);
+        assert_eq!(hop.is_ok(), fine, "{fields:?}");
+        assert!(headers.is_empty() || !fine);
+    }
+}
+
+#[test]
+fn cookies_of_http2_become_one_field() {
+    for (version, expected) in [(Version::HTTP_2, &["a=1; b=2; c=3"][..]), (Version::HTTP_11, &["a=1", "b=2; c=3"])] {
+        let mut headers = map(&[("Cookie", "a=1"), ("Cookie", "b=2; c=3")]);
+        rules().clean_request(&Method::GET, version, &mut headers, false).unwrap();
+        assert_eq!(headers.get_all("cookie").iter().collect::<Vec<_>>(), expected);
     }
 }
 
@@ -278,7 +304,7 @@ proptest::proptest! {
         }).collect();
         let mut headers = HeaderMap::new();
         headers.insert(HeaderName::from_bytes(&spelled).unwrap(), HeaderValue::from_static("root"));
-        rules().clean_request(&Method::GET, Version::HTTP_11, &mut headers, trusted);
+        rules().clean_request(&Method::GET, Version::HTTP_11, &mut headers, trusted).unwrap();
         proptest::prop_assert!(headers.is_empty());
     }
 }
