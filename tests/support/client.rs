@@ -181,11 +181,6 @@ impl Conn {
         self.tcp.peer_addr()
     }
 
-    /// Our own address.
-    pub fn local(&self) -> io::Result<SocketAddr> {
-        self.tcp.local_addr()
-    }
-
     /// Longest wait of one read or write.
     pub fn patience(&mut self, patience: Duration) {
         let set = self.tcp.set_read_timeout(Some(patience)).and(self.tcp.set_write_timeout(Some(patience)));
@@ -215,9 +210,9 @@ impl Conn {
         self.tcp.shutdown(Shutdown::Both).ok();
     }
 
-    /// Gives the socket away, with what was read beyond the last message.
-    pub fn into_parts(self) -> (TcpStream, Vec<u8>) {
-        (self.tcp, self.buffer)
+    /// The socket for another protocol, with what was read beyond the last message.
+    pub fn detach(&mut self) -> io::Result<(TcpStream, Vec<u8>)> {
+        Ok((self.tcp.try_clone()?, std::mem::take(&mut self.buffer)))
     }
 
     /// Some bytes: what is buffered, else one read. Empty at the end of the stream.
