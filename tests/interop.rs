@@ -10,12 +10,12 @@ use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use support::client::{Conn, Request};
 use support::gateway::Gateway;
 use support::upstream::nobody;
-use support::{PATIENCE, eventually, process};
+use support::{PATIENCE, eventually, h2, process, runtime};
 use tempfile::TempDir;
 
 fn here() -> PathBuf {
@@ -181,6 +181,37 @@ scopes = ["orders:read"]
         let gateway = Gateway::start(&config);
         Self { provider, nginx, gateway }
     }
+}
+
+/// Without the gateway: when this fails, the peers are at fault, not what is between them.
+#[test]
+fn the_peers_run_by_themselves() {
+    let (provider, nginx) = (Provider::start(), Nginx::start());
+    for (alg, resource) in
+        [("RS256", RESOURCE), ("ES256", "https://api.test/ES256"), ("Ed25519", "https://api.test/Ed25519")]
+    {
+        let header = header_of(&provider.token(resource, "orders:read"));
+        assert_eq!((&header["typ"], &header["alg"]), (&json!("at+jwt"), &json!(alg)));
+    }
+    let before = header_of(&provider.token(RESOURCE, "orders:read"));
+    provider.rotate();
+    assert_ne!(before["kid"], header_of(&provider.token(RESOURCE, "orders:read"))["kid"]);
+    nginx.publish("a", b"abc");
+    assert_eq!(Request::get("/files/a").send(nginx.http1).text(), "abc");
+    let read = runtime().block_on(async {
+        let mut client = h2::Client::cleartext(nginx.http2).await;
+        client.call(h2::request("GET", "/files/a", None).body(h2::empty()).expect("a request")).await
+    });
+    assert_eq!(&read.body[..], b"abc");
+    let prometheus = Prometheus::watching(nginx.http1);
+    eventually("Prometheus answers", PATIENCE * 2, || prometheus.query("up"));
+}
+
+/// The header of a token, unverified.
+fn header_of(token: &str) -> Value {
+    let header = token.split('.').next().unwrap_or_default();
+    let bytes = URL_SAFE_NO_PAD.decode(header).expect("base64url");
+    serde_json::from_slice(&bytes).expect("JSON")
 }
 
 #[test]
