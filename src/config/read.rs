@@ -125,9 +125,7 @@ impl<'s> Reader<'s> {
         let found = kind(node.get_ref());
         let message = format!("`{}` must be {expected}, not {found}", self.path());
         let help = way_out(node.get_ref(), expected);
-        let mut diagnostic = Diagnostic::new(Code::WrongType, message).at(&node.span(), format!("this is {found}"));
-        diagnostic.help = help;
-        self.report(diagnostic);
+        self.report(Diagnostic::new(Code::WrongType, message).at(&node.span(), format!("this is {found}")).help(help));
     }
 
     /// Reports a text that has not the form that its key asks for.
@@ -150,22 +148,24 @@ impl<'s> Reader<'s> {
 }
 
 /// Turns the value that was found into the one that was meant, where that is plain.
-fn way_out(found: &DeValue<'_>, expected: &str) -> Option<String> {
+fn way_out(found: &DeValue<'_>, expected: &str) -> String {
+    let wants_text = expected.starts_with("a text");
     match found {
-        DeValue::String(text) if expected.starts_with("a list") => Some(format!("write it as a list: [{text:?}]")),
+        DeValue::String(text) if expected.starts_with("a list") => format!("write it as a list: [{text:?}]"),
         DeValue::String(text) if expected.starts_with("true") && matches!(&**text, "true" | "false") => {
-            Some(format!("write it without quotes: {text}"))
+            format!("write it without quotes: {text}")
         }
         DeValue::String(text) if expected.starts_with("a whole number") && text.parse::<u64>().is_ok() => {
-            Some(format!("write it without quotes: {text}"))
+            format!("write it without quotes: {text}")
         }
         DeValue::Integer(number) if expected.contains("duration") => {
-            Some(format!("say the unit: \"{number}s\" or \"{number}ms\""))
+            format!("say the unit: \"{number}s\" or \"{number}ms\"")
         }
-        DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) if expected.starts_with("a text") => {
-            Some("put it in double quotes".into())
+        DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) if wants_text => {
+            "put it in double quotes".into()
         }
-        _ => None,
+        DeValue::Array(_) if wants_text => "write one value, without brackets".into(),
+        _ => format!("write {expected}"),
     }
 }
 

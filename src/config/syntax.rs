@@ -55,8 +55,12 @@ impl Parsed {
         let (root, errors) = DeTable::parse_recoverable(&self.text);
         let position = |error: &toml::de::Error| error.span().map_or(usize::MAX, |span| span.start);
         let first = errors.into_iter().filter(|error| !is_duplicate(error)).min_by_key(position)?;
-        self.errors.push(syntax_error(first.message(), first.span(), &self.text));
-        Some(Statement::around(first.span(), root.get_ref(), &self.text))
+        let statement = Statement::around(first.span(), root.get_ref(), &self.text);
+        self.errors.push(match &statement.unclosed {
+            Some(opening) => unclosed(opening, &self.text),
+            None => syntax_error(first.message(), first.span(), &self.text),
+        });
+        Some(statement)
     }
 
     /// Blanks out a broken statement; false when there is nothing to blank, so that another try would see the same.
@@ -82,6 +86,8 @@ struct Statement {
     /// The last part of the key.
     key: Option<String>,
     header: bool,
+    /// Where a value begins that has no end: the next statement stands inside of it.
+    unclosed: Option<Span>,
 }
 
 impl Statement {
@@ -98,14 +104,16 @@ impl Statement {
         let start = line_start(text, key.start);
         let first_end = line_end(text, key.end);
         let mut end = first_end;
+        let mut unclosed = None;
         while end < line_end(text, value.end) {
             let next = &text[end..line_end(text, (end + 1).min(text.len()))];
             if is_header(next) || is_assignment(next) {
+                unclosed = Some(value.start..value.start + 1);
                 break;
             }
             end += next.len().max(1);
         }
-        Self { lines: start..end.min(text.len()), key: last_key(&text[start..first_end]), header: false }
+        Self { lines: start..end.min(text.len()), key: last_key(&text[start..first_end]), header: false, unclosed }
     }
 
     /// The line itself. A broken header takes the lines of its table with it: they would land in another table.
@@ -120,7 +128,7 @@ impl Statement {
             end += next.len().max(1);
         }
         let key = if header { None } else { last_key(&text[start..end]) };
-        Self { lines: start..end, key, header }
+        Self { lines: start..end, key, header, unclosed: None }
     }
 }
 
@@ -177,6 +185,17 @@ fn last_key(line: &str) -> Option<String> {
     let (key, _) = line.split_once('=')?;
     let last = key.rsplit('.').next()?.trim().trim_matches(['"', '\'']);
     (!last.is_empty()).then(|| last.to_owned())
+}
+
+fn unclosed(opening: &Span, text: &str) -> Diagnostic {
+    let (what, end) = match text.as_bytes().get(opening.start) {
+        Some(b'[') => ("list", "]"),
+        Some(b'{') => ("table", "}"),
+        Some(b'\'') => ("text", "'''"),
+        _ => ("text", "\"\"\""),
+    };
+    let message = format!("the {what} that begins here has no end");
+    Diagnostic::new(Code::Syntax, message).at(opening, "").help(format!("close it with {end}"))
 }
 
 fn syntax_error(message: &str, span: Option<Span>, text: &str) -> Diagnostic {

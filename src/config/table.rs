@@ -134,7 +134,12 @@ pub fn not_yet(what: &str, span: &Span) -> Diagnostic {
 }
 
 /// Reports a key that no table of this kind has; gives the one that was probably meant.
-pub fn unknown_key<'k>(key: &Spanned<std::borrow::Cow<'_, str>>, table: &str, known: &[&str], reader: &mut Reader<'_>) {
+pub fn unknown_key<'k>(
+    key: &Spanned<std::borrow::Cow<'_, str>>,
+    table: &str,
+    known: &[&'k str],
+    reader: &mut Reader<'_>,
+) -> Option<&'k str> {
     let name: &str = key.get_ref();
     let diagnostic = Diagnostic::new(Code::UnknownKey, format!("{table} has no key `{name}`"));
     let right = nearest(name, known);

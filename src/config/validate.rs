@@ -5,6 +5,7 @@
 mod authority;
 mod files;
 mod issuer;
+mod login;
 mod overlap;
 mod route;
 mod server;
@@ -48,6 +49,7 @@ pub fn config(
     let tests = route::tests(root, &check);
     let identity_headers = route::identity_headers(root, &mut check);
     let authority = authority::authority(root, &mut check);
+    login::check(root, &mut check);
     server::listeners(root, server.as_ref(), &mut check);
     let Check { mut files, .. } = check;
     files.sort();

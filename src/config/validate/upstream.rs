@@ -1,5 +1,6 @@
 //! `[upstreams.*]`
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Check;
@@ -69,9 +70,12 @@ fn host(raw: &raw::Upstream, check: &mut Check<'_, '_>) -> Option<UpstreamHost> 
 
 fn warn_of_unused(root: &Root, check: &mut Check<'_, '_>) {
     let (Some(upstreams), Some(routes)) = (root.upstreams.get(), root.routes.get()) else { return };
-    let used =
-        |name: &str| routes.0.iter().any(|route| route.value.upstream.get().is_none_or(|upstream| upstream.0 == name));
-    for (name, _) in upstreams.0.iter().filter(|(name, _)| !used(&name.value.0)) {
+    let names: BTreeSet<&str> = upstreams.0.iter().map(|(name, _)| &*name.value.0).collect();
+    let named: Option<BTreeSet<&str>> =
+        routes.0.iter().map(|route| route.value.upstream.get().map(|upstream| &*upstream.0)).collect();
+    // A route that names nothing that exists may well mean the one that seems unused.
+    let Some(named) = named.filter(|named| named.is_subset(&names)) else { return };
+    for (name, _) in upstreams.0.iter().filter(|(name, _)| !named.contains(&*name.value.0)) {
         let message = format!("no route uses the upstream {:?}", name.value.0);
         check.report(
             Diagnostic::new(Code::UnusedUpstream, message).at(&name.span, "").help("name it in a route, or remove it"),
