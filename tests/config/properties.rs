@@ -23,8 +23,9 @@ fn survives(text: &str) {
     for label in diagnostics.iter().flat_map(|diagnostic| &diagnostic.labels) {
         assert!(text.get(label.span.clone()).is_some(), "{:?} is no place of the text", label.span);
     }
-    render::text(&diagnostics, &source, false);
-    render::json(&diagnostics, &source);
+    let text = render::text(&diagnostics, &source, false);
+    assert_eq!(render::json(&diagnostics, &source).as_array().map(Vec::len), Some(diagnostics.len()));
+    assert!(text.ends_with('\n'));
 }
 
 /// An example with some bytes' worth of characters replaced, removed or added.

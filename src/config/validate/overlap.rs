@@ -171,7 +171,12 @@ fn public_methods(routes: &[Seen<'_>], groups: &Groups<'_>, check: &mut Check<'_
 fn public_gaps(routes: &[Seen<'_>], check: &mut Check<'_, '_>) {
     const SHOWN: usize = 3;
     for open in routes.iter().filter(|route| route.public && takes_rest(route)) {
-        let gaps: Vec<_> = routes.iter().filter(|closed| leaves_gap(open, closed, routes)).take(SHOWN + 1).collect();
+        let closing: Vec<_> = routes.iter().filter(|route| closes(route, open)).collect();
+        let gap = |closed: &&Seen<'_>| {
+            let guarded = |guard: &&Seen<'_>| guard.path.covers(closed.path) && hosts_cover(guard, closed);
+            protects_inside(closed, open) && hosts_overlap(open, closed) && !closing.iter().any(guarded)
+        };
+        let gaps: Vec<_> = routes.iter().filter(gap).take(SHOWN + 1).collect();
         let Some(first) = gaps.first() else { continue };
         let message =
             format!("what `{}` does not match under its path falls to the public route `{}`", first.name, open.name);
@@ -188,15 +193,14 @@ fn public_gaps(routes: &[Seen<'_>], check: &mut Check<'_, '_>) {
     }
 }
 
-/// Whether a protected route stands inside a public one and does not close its whole subtree.
-fn leaves_gap(open: &Seen<'_>, closed: &Seen<'_>, routes: &[Seen<'_>]) -> bool {
-    let inside =
-        |route: &Seen<'_>| !route.public && open.path.covers(route.path) && open.path.shape() != route.path.shape();
-    let closes = |route: &Seen<'_>| {
-        inside(route) && takes_rest(route) && route.methods.contains(open.methods) && hosts_cover(route, closed)
-    };
-    let shares_host = hosts_overlap(open, closed);
-    inside(closed) && shares_host && !routes.iter().any(|route| closes(route) && route.path.covers(closed.path))
+/// Whether a protected route stands inside of a public one.
+fn protects_inside(closed: &Seen<'_>, open: &Seen<'_>) -> bool {
+    !closed.public && open.path.covers(closed.path) && open.path.shape() != closed.path.shape()
+}
+
+/// Whether a route protects a whole subtree of a public one, for all methods of that.
+fn closes(closed: &Seen<'_>, open: &Seen<'_>) -> bool {
+    protects_inside(closed, open) && takes_rest(closed) && closed.methods.contains(open.methods)
 }
 
 fn hosts_cover(wide: &Seen<'_>, narrow: &Seen<'_>) -> bool {
