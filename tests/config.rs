@@ -84,6 +84,26 @@ fn all_problems_of_a_file_are_told_in_one_run() {
 }
 
 #[test]
+fn every_key_of_the_format_is_known() {
+    let text = include_str!("config/every_key.toml");
+    let report = diagnostics(text);
+    let others: Vec<_> = report.diagnostics.iter().filter(|found| found.code != Code::NotSupportedYet).collect();
+    assert!(others.is_empty(), "{others:#?}");
+    insta::assert_snapshot!("every-key", report.to_string());
+    config::documents::names_every_key(text);
+}
+
+#[test]
+fn line_ends_of_either_kind_are_fine() {
+    let text = expand("@rest\nscope = [\"a\"]\nmethods = [\"GET\"").replace('\n', "\r\n");
+    let report = diagnostics(&text);
+    let places: Vec<_> =
+        report.diagnostics.iter().map(|found| report.source.line_column(found.labels[0].span.start)).collect();
+    assert_eq!(places[0], (9, 1), "{report}");
+    assert_eq!(report.diagnostics.len(), 2, "{report}");
+}
+
+#[test]
 fn a_broken_statement_hides_nothing_else() {
     // Each breaks one statement; the slip in `[log]` at the end must still be found, and nothing else be made up.
     let breaks = [

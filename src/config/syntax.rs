@@ -34,6 +34,10 @@ pub fn parse(text: &str) -> Parsed {
     }
     let duplicates = duplicates(&parsed.text);
     parsed.errors.extend(duplicates);
+    // The parser may point into the middle of a character, above all where one was blanked out.
+    for label in parsed.errors.iter_mut().flat_map(|error| &mut error.labels) {
+        label.span = text.floor_char_boundary(label.span.start)..text.ceil_char_boundary(label.span.end);
+    }
     parsed
 }
 
@@ -70,8 +74,7 @@ impl Parsed {
         if lines.trim().is_empty() {
             return false;
         }
-        let blank: String =
-            lines.bytes().map(|byte| if matches!(byte, b'\n' | b'\r') { byte as char } else { ' ' }).collect();
+        let blank: String = lines.bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' }).collect();
         self.text.replace_range(statement.lines.clone(), &blank);
         true
     }

@@ -82,6 +82,31 @@ fn has_type(value: &Value, schema: &Value) -> bool {
     }
 }
 
+/// Whether a file uses every key of the schema, at its place.
+pub fn names_every_key(text: &str) {
+    let file: Value = toml::from_str(text).unwrap();
+    each_key(&schema(), "", &mut |path, _| {
+        assert!(
+            path.split('.')
+                .try_fold(vec![&file], |found, key| Some(step(&found, key)).filter(|found| !found.is_empty()))
+                .is_some(),
+            "{path}"
+        );
+    });
+}
+
+/// What is behind a key: of a table, of the tables of a list, or of the tables with names.
+fn step<'a>(found: &[&'a Value], key: &str) -> Vec<&'a Value> {
+    let inside = |value: &'a Value| -> Vec<&'a Value> {
+        match value {
+            Value::Array(items) => items.iter().collect(),
+            Value::Object(members) if !members.contains_key(key) => members.values().collect(),
+            one => vec![one],
+        }
+    };
+    found.iter().flat_map(|value| inside(value)).filter_map(|value| value.get(key)).collect()
+}
+
 #[test]
 fn the_schema_describes_every_key() {
     each_key(&schema(), "", &mut |path, key| {
