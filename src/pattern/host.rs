@@ -80,19 +80,16 @@ pub fn canonical_host(authority: &str) -> Option<Cow<'_, str>> {
     if authority.starts_with('[') {
         return canonical_ipv6(authority);
     }
-    let name = match authority.split_once(':') {
-        Some((name, port)) => is_port(port).then_some(name)?,
-        None => authority,
-    };
-    let name = name.strip_suffix('.').unwrap_or(name);
-    if !is_name(name) {
+    let scanned = scan_name(authority)?;
+    let (name, port) = authority.split_at(scanned.length);
+    if !port.is_empty() && !is_port(&port[1..]) {
         return None;
     }
-    Some(if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        Cow::Owned(name.to_ascii_lowercase())
-    } else {
-        Cow::Borrowed(name)
-    })
+    let name = name.strip_suffix('.').unwrap_or(name);
+    if looks_numeric(&name[scanned.last_label..]) && name.parse::<Ipv4Addr>().is_err() {
+        return None;
+    }
+    Some(if scanned.has_upper_case { Cow::Owned(name.to_ascii_lowercase()) } else { Cow::Borrowed(name) })
 }
 
 fn canonical_ipv6(authority: &str) -> Option<Cow<'_, str>> {
@@ -111,22 +108,38 @@ fn is_port(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok()
 }
 
-/// Whether it is labels of at most 63 bytes, 253 in all (RFC 1035 section 2.3.4), or a dotted quad.
-fn is_name(name: &str) -> bool {
-    let mut last = "";
-    let well_formed = name.len() <= 253
-        && name.split('.').all(|label| {
-            last = label;
-            is_label(label)
-        });
-    well_formed && (!looks_numeric(last) || name.parse::<Ipv4Addr>().is_ok())
+/// What one scan tells of the name in front of an authority's port.
+struct ScannedName {
+    /// Bytes of the name, with one trailing dot if it has one.
+    length: usize,
+    /// Where its last label begins.
+    last_label: usize,
+    has_upper_case: bool,
 }
 
-fn is_label(label: &str) -> bool {
-    (1..=63).contains(&label.len())
-        && !label.starts_with('-')
-        && !label.ends_with('-')
-        && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+/// Takes labels of at most 63 bytes, 253 in all (RFC 1035 section 2.3.4), up to a colon or the end.
+fn scan_name(authority: &str) -> Option<ScannedName> {
+    let (mut length, mut label, mut label_before) = (0, 0, 0);
+    let (mut before, mut has_upper_case) = (b'.', false);
+    for byte in authority.bytes().take_while(|byte| *byte != b':') {
+        match byte {
+            b'.' if matches!(before, b'.' | b'-') || length - label > 63 => return None,
+            b'.' => {
+                label_before = label;
+                label = length + 1;
+            }
+            b'-' if before == b'.' => return None,
+            b'A'..=b'Z' => has_upper_case = true,
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => {}
+            _ => return None,
+        }
+        before = byte;
+        length += 1;
+    }
+    let dotted = before == b'.';
+    let well_formed = length > 0 && before != b'-' && length - label <= 63 && length - usize::from(dotted) <= 253;
+    let last_label = if dotted { label_before } else { label };
+    well_formed.then_some(ScannedName { length, last_label, has_upper_case })
 }
 
 /// As the URL standard's "ends in a number": such a name is read as an IPv4 address or not at all.

@@ -114,6 +114,13 @@ impl PathPattern {
             }
         })
     }
+
+    /// Whether its `{name}`s take the same values in two canonical paths that it matches.
+    #[must_use]
+    pub fn same_params(&self, left: &str, right: &str) -> bool {
+        let count = self.segments.iter().filter(|segment| matches!(segment, Segment::Param(_))).count();
+        self.captures(left).take(count).eq(self.captures(right).take(count))
+    }
 }
 
 /// As it was written.

@@ -1,7 +1,7 @@
 //! The other ways in which an upstream may read a path.
 //!
 //! Servers and frameworks differ in what they do to a path before they look at it: one resolves dot segments, another
-//! decodes first, a third drops `;params`. Each such habit is one [`STEPS`] entry, from a canonical path to another;
+//! decodes first, a third drops `;params`. Each such habit is one step, from a canonical path to another;
 //! [`readings`] is the closure of all of them, so that every combination in every order is covered. The closure is
 //! bounded in number and bytes: a path with more readings than that serves nobody and is refused.
 //!
@@ -16,7 +16,7 @@ use super::canonical::{decode_bytes, encode_segment, hex_pair, push_escaped};
 /// At most this many readings of one path are looked at.
 pub const MAX_READINGS: usize = 64;
 /// At most this many bytes of readings of one path are looked at.
-pub const MAX_BYTES: usize = 32 * 1024;
+pub const MAX_BYTES: usize = 16 * 1024;
 
 /// Whether `%2F` may be read as a slash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -231,7 +231,7 @@ fn trim_tail(segment: &str) -> Option<String> {
 }
 
 fn trimmed(segment: &str, trim: fn(&str) -> &str) -> Option<String> {
-    if !segment.contains(['%', '.']) {
+    if !has_soft_ends(segment) {
         return None;
     }
     let text = String::from_utf8(decode_bytes(segment)).ok()?;
@@ -239,9 +239,16 @@ fn trimmed(segment: &str, trim: fn(&str) -> &str) -> Option<String> {
     (shorter.len() != text.len()).then(|| encoded(shorter.as_bytes()))
 }
 
+/// Whether a segment begins or ends with an escape or a dot: else there is nothing to trim.
+fn has_soft_ends(segment: &str) -> bool {
+    let bytes = segment.as_bytes();
+    let escape_ends = bytes.len() >= 3 && bytes[bytes.len() - 3] == b'%';
+    escape_ends || matches!(bytes.first(), Some(b'%')) || matches!(bytes.last(), Some(b'.'))
+}
+
 /// Two dots or more and nothing else but blanks, other than `..` itself: Windows has made `..` or `.` of such names.
 fn is_row_of_dots(segment: &str) -> bool {
-    if segment == ".." || !segment.contains('.') {
+    if segment == ".." || !segment.starts_with(['.', '%']) || !segment.contains('.') {
         return false;
     }
     let Ok(text) = String::from_utf8(decode_bytes(segment)) else { return false };
@@ -254,31 +261,36 @@ fn is_blank(character: char) -> bool {
 }
 
 fn fold_look_alikes(segment: &str) -> Option<String> {
-    if !segment.contains('%') {
+    let beyond_ascii = |pair: &[u8]| pair[0] == b'%' && !matches!(pair[1], b'0'..=b'7');
+    if !segment.as_bytes().windows(2).any(beyond_ascii) {
         return None;
     }
-    let text = String::from_utf8(decode_bytes(segment)).ok().filter(|text| !text.is_ascii())?;
+    let text = String::from_utf8(decode_bytes(segment)).ok()?;
     if unicode_normalization::is_nfkc(&text) {
         return None;
     }
     Some(encoded(text.nfkc().collect::<String>().as_bytes()))
 }
 
-/// Rewrites segments; `None` when `rewrite` changed none.
+/// Rewrites segments; `None` when `rewrite` changes none. Nothing is built before the first change.
 fn map_segments(path: &str, rewrite: impl Fn(&str) -> Option<String>) -> Option<String> {
-    let mut changed = false;
-    let mut out = String::with_capacity(path.len());
+    let mut out: Option<String> = None;
+    let mut at = 1;
     for segment in path.split('/').skip(1) {
-        out.push('/');
-        match rewrite(segment) {
-            Some(text) => {
-                changed = true;
-                out.push_str(&text);
-            }
-            None => out.push_str(segment),
+        let rewritten = rewrite(segment);
+        if rewritten.is_some() && out.is_none() {
+            out = Some(path[..at].to_owned());
+        }
+        at += segment.len() + 1;
+        if let Some(out) = &mut out {
+            out.push_str(rewritten.as_deref().unwrap_or(segment));
+            out.push('/');
         }
     }
-    changed.then_some(out)
+    out.map(|mut out| {
+        out.pop();
+        out
+    })
 }
 
 fn encoded(decoded: &[u8]) -> String {
