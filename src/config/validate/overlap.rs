@@ -118,9 +118,7 @@ fn shadowed(routes: &[Seen<'_>], check: &mut Check<'_, '_>) {
     let catch_alls: Vec<_> = routes.iter().filter(|route| takes_rest(route) && !route.hosts.is_empty()).collect();
     for route in routes.iter().filter(|route| !matches!(&route.hosts[..], [HostPattern::Exact(_), ..])) {
         let taken = catch_alls.iter().find_map(|other| {
-            let broader = other.path.covers(route.path)
-                && other.path.shape() != route.path.shape()
-                && other.methods.contains(route.methods);
+            let broader = other.path.covers(route.path) && other.path.shape() != route.path.shape();
             let host = other.hosts.iter().find(|host| broader && inside(host, route))?;
             Some((other, host))
         });
@@ -183,7 +181,7 @@ fn public_gaps(routes: &[Seen<'_>], check: &mut Check<'_, '_>) {
         let mut diagnostic =
             Diagnostic::new(Code::PublicBesideProtected, message).at(open.place, "public, with all below");
         for closed in gaps.iter().take(SHOWN) {
-            diagnostic = diagnostic.at(closed.place, format!("protected, but not what is {}", beside(closed)));
+            diagnostic = diagnostic.at(closed.place, "protected, but not what is beside or below it");
         }
         let help = format!(
             "if all of it is to be protected, add a route with the path \"{}\" for the rest of it",
@@ -198,9 +196,10 @@ fn protects_inside(closed: &Seen<'_>, open: &Seen<'_>) -> bool {
     !closed.public && open.path.covers(closed.path) && open.path.shape() != closed.path.shape()
 }
 
-/// Whether a route protects a whole subtree of a public one, for all methods of that.
+/// Whether a route protects a whole subtree of a public one: what it does not take there is a 405, never left to the
+/// public route. Where that one names a host and this one does not, the host decides first.
 fn closes(closed: &Seen<'_>, open: &Seen<'_>) -> bool {
-    protects_inside(closed, open) && takes_rest(closed) && closed.methods.contains(open.methods)
+    protects_inside(closed, open) && takes_rest(closed) && hosts_cover(open, closed)
 }
 
 fn hosts_cover(wide: &Seen<'_>, narrow: &Seen<'_>) -> bool {
@@ -213,11 +212,6 @@ fn hosts_cover(wide: &Seen<'_>, narrow: &Seen<'_>) -> bool {
 fn hosts_overlap(a: &Seen<'_>, b: &Seen<'_>) -> bool {
     let overlap = |x: &HostPattern, y: &HostPattern| x.covers(y) || y.covers(x);
     a.hosts.is_empty() || b.hosts.is_empty() || a.hosts.iter().any(|x| b.hosts.iter().any(|y| overlap(x, y)))
-}
-
-/// What of its surroundings a protected route leaves open.
-fn beside(route: &Seen<'_>) -> &'static str {
-    if takes_rest(route) { "asked by other methods" } else { "beside or below it" }
 }
 
 /// The catch-all that would close the subtree of a route.
