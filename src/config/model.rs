@@ -1,5 +1,5 @@
 //! The configuration as the rest of the program sees it: every value parsed, every default filled in, every name
-//! resolved to a position. A `Config` that exists is a valid one; only [`super::validate`] makes it.
+//! resolved to a position. A `Config` that exists is a valid one; only `validate` makes it.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -32,11 +32,12 @@ pub fn parse(text: &str) -> Parsed {
             break;
         }
     }
-    let duplicates: Vec<_> = {
-        let (root, errors) = DeTable::parse_recoverable(&parsed.text);
-        errors.iter().filter(|error| is_duplicate(error)).map(|error| duplicate(error, root.get_ref(), text)).collect()
-    };
+    let duplicates = duplicates(&parsed.text);
     parsed.errors.extend(duplicates);
+    // The parser may point into the middle of a character, above all where one was blanked out.
+    for label in parsed.errors.iter_mut().flat_map(|error| &mut error.labels) {
+        label.span = text.floor_char_boundary(label.span.start)..text.ceil_char_boundary(label.span.end);
+    }
     parsed
 }
 
@@ -73,8 +74,7 @@ impl Parsed {
         if lines.trim().is_empty() {
             return false;
         }
-        let blank: String =
-            lines.bytes().map(|byte| if matches!(byte, b'\n' | b'\r') { byte as char } else { ' ' }).collect();
+        let blank: String = lines.bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' }).collect();
         self.text.replace_range(statement.lines.clone(), &blank);
         true
     }
@@ -202,9 +202,13 @@ fn syntax_error(message: &str, span: Option<Span>, text: &str) -> Diagnostic {
     let span = span.unwrap_or(0..0);
     // What the parser expects next is noise where the message already says it.
     let message = message.strip_suffix(", expected literal string").unwrap_or(message);
-    let message =
-        if message == "invalid basic string, expected `\"`" { "the text has no closing quote" } else { message };
+    let message = match message {
+        "invalid basic string, expected `\"`" => "the text has no closing quote",
+        text if text.starts_with("invalid float") || text.starts_with("invalid integer") => "this is not a number",
+        other => other,
+    };
     let help = match message {
+        "this is not a number" => "a text stands in double quotes",
         "string values must be quoted" => "put the text in double quotes",
         text if text.starts_with("unexpected key or value") => "one `key = value` a line; lists are written [1, 2]",
         text if text.contains("array") => "a list is written [\"a\", \"b\"], and ends with `]`",
@@ -227,17 +231,64 @@ fn widened(at: usize, text: &str) -> Span {
     at..at + width
 }
 
-fn duplicate(error: &toml::de::Error, root: &DeTable<'_>, text: &str) -> Diagnostic {
-    let span = error.span().unwrap_or(0..0);
+/// Keys and tables that are written twice. What stands in a table that is written twice is not told a second time.
+fn duplicates(text: &str) -> Vec<Diagnostic> {
+    let (root, errors) = DeTable::parse_recoverable(text);
+    let spans: Vec<Span> =
+        errors.iter().filter(|error| is_duplicate(error)).filter_map(toml::de::Error::span).collect();
+    let tables: Vec<usize> =
+        spans.iter().filter_map(|span| header_at(text, span.start).map(|(start, _)| start)).collect();
+    let mut diagnostics = Vec::new();
+    for span in spans {
+        match header_at(text, span.start) {
+            Some((start, header)) => diagnostics.push(duplicate_table(start, header, text)),
+            None if header_before(text, span.start).is_some_and(|start| tables.contains(&start)) => {}
+            None => diagnostics.push(duplicate_key(&span, root.get_ref(), text)),
+        }
+    }
+    diagnostics
+}
+
+/// The header line at `offset`: where it begins, and `[name]`.
+fn header_at(text: &str, offset: usize) -> Option<(usize, &str)> {
+    let start = line_start(text, offset);
+    let line = text.get(start..line_end(text, offset))?;
+    let header = line.split('#').next().unwrap_or_default().trim();
+    (header.starts_with('[') && header.ends_with(']')).then_some((start, header))
+}
+
+/// Where the header begins under which `offset` stands.
+fn header_before(text: &str, offset: usize) -> Option<usize> {
+    let mut at = line_start(text, offset);
+    loop {
+        if let Some((start, _)) = header_at(text, at) {
+            return Some(start);
+        }
+        at = line_start(text, at.checked_sub(1)?);
+    }
+}
+
+fn duplicate_table(start: usize, header: &str, text: &str) -> Diagnostic {
+    let place = |from: usize| {
+        let from = from + text[from..].len() - text[from..].trim_start().len();
+        from..from + header.len()
+    };
+    let lines = text.split_inclusive('\n').scan(0, |at, line| Some(std::mem::replace(at, *at + line.len())));
+    let first =
+        lines.take_while(|at| *at < start).find(|at| header_at(text, *at).is_some_and(|(_, other)| other == header));
+    let diagnostic = Diagnostic::new(Code::DuplicateKey, format!("the table {header} is written twice"))
+        .at(&place(start), "again here");
+    let diagnostic = first.map_or(diagnostic.clone(), |first| diagnostic.at(&place(first), "first here"));
+    diagnostic.help("put the keys of both into one, or give one another name")
+}
+
+fn duplicate_key(span: &Span, root: &DeTable<'_>, text: &str) -> Diagnostic {
     let name = text.get(span.clone()).unwrap_or_default();
     let mut first = None;
     find_before(root, name.trim_matches(['"', '\'']), span.start, &mut first);
-    let diagnostic = Diagnostic::new(Code::DuplicateKey, format!("`{name}` is written twice")).at(&span, "again here");
-    let diagnostic = match first {
-        Some(first) => diagnostic.at(&first, "first here"),
-        None => diagnostic,
-    };
-    diagnostic.help("keep one of them; only the first was looked at here")
+    let diagnostic = Diagnostic::new(Code::DuplicateKey, format!("`{name}` is written twice")).at(span, "again here");
+    let diagnostic = first.map_or(diagnostic.clone(), |first| diagnostic.at(&first, "first here"));
+    diagnostic.help("keep one of them")
 }
 
 /// The last key of this name before `offset`.

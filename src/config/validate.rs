@@ -28,7 +28,8 @@ struct Check<'c, 's> {
     files: Vec<PathBuf>,
     /// Whether syntax errors took whole tables away.
     lost_tables: bool,
-    source: &'s str,
+    /// Where lines end, for [`Check::line`].
+    line_ends: Vec<usize>,
 }
 
 /// Checks the whole file. What comes back may be used only if no error was reported.
@@ -38,8 +39,8 @@ pub fn config(
     surroundings: &dyn Surroundings,
     lost_tables: bool,
 ) -> Option<Config> {
-    let source = reader.source();
-    let mut check = Check { reader, surroundings, files: Vec::new(), lost_tables, source };
+    let line_ends = reader.source().match_indices('\n').map(|(at, _)| at).collect();
+    let mut check = Check { reader, surroundings, files: Vec::new(), lost_tables, line_ends };
     let server = server::server(root, &mut check);
     let admin = server::admin(root, &mut check);
     let log = server::log(root);
@@ -75,7 +76,7 @@ impl Check<'_, '_> {
 
     /// The line of a place, from 1.
     fn line(&self, span: &Span) -> usize {
-        self.source.as_bytes().iter().take(span.start).filter(|byte| **byte == b'\n').count() + 1
+        self.line_ends.partition_point(|end| *end < span.start) + 1
     }
 
     /// The position of `name` among `known`, or a report that it names nothing.

@@ -43,8 +43,10 @@ fn cover(bytes: &mut [u8], text: &str, span: &Span) {
 fn suspicious(text: &str) -> Vec<Span> {
     let mut spans = Vec::new();
     for (equals, _) in text.match_indices('=') {
-        if sounds_secret(key_before(&text[..equals])) {
-            spans.extend(value_after(text, equals + 1));
+        let key = key_before(&text[..equals]);
+        if sounds_secret(key) {
+            let value = value_after(text, equals + 1);
+            spans.extend(value.filter(|value| !is_key_file(key, &text[value.clone()])));
         }
     }
     for (slashes, _) in text.match_indices("://") {
@@ -66,6 +68,11 @@ fn sounds_secret(key: &str) -> bool {
     let spelt = SECRET_WORDS.iter().any(|word| key.contains(word));
     let misspelt = key.len() >= 4 && SECRET_KEYS.iter().any(|right| strsim::damerau_levenshtein(&key, right) <= 2);
     (spelt || misspelt) && !OPEN_KEYS.contains(&&*key)
+}
+
+/// Whether a private key is named by its file, as it should be, rather than pasted in.
+fn is_key_file(key: &str, value: &str) -> bool {
+    key == "private_key" && value.len() < 256 && !value.contains(['\n', ' ']) && !value.contains("-----")
 }
 
 /// What follows an equals sign: a quoted string, else what there is up to the end of the line or element. A table
@@ -128,6 +135,8 @@ mod tests {
             ("redis_url = \"redis://u:p@h/0\"", "redis_url = \"***************\""),
             ("servers = [\"http://u:p@h:1\"]", "servers = [\"http://***@h:1\"]"),
             ("client_secret = { env = \"NAME\" }", "client_secret = { env = \"NAME\" }"),
+            ("private_key = \"tls/key.pem\"", "private_key = \"tls/key.pem\""),
+            ("private_key = \"-----BEGIN X\"", "private_key = \"************\""),
             ("credential = \"pass\"", "credential = \"pass\""),
             ("secrét = \"pässword\"", "secrét = \"*********\""),
         ];
@@ -138,7 +147,7 @@ mod tests {
 
     #[test]
     fn known_spans_are_masked_whatever_their_key() {
-        assert_eq!(mask("x = \"abc\" y", &[4..9]), "x = \"***\" y");
-        assert_eq!(mask("x = 123", &[4..7]), "x = ***");
+        assert_eq!(mask("x = \"abc\" y", std::slice::from_ref(&(4..9))), "x = \"***\" y");
+        assert_eq!(mask("x = 123", std::slice::from_ref(&(4..7))), "x = ***");
     }
 }

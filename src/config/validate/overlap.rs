@@ -118,9 +118,7 @@ fn shadowed(routes: &[Seen<'_>], check: &mut Check<'_, '_>) {
     let catch_alls: Vec<_> = routes.iter().filter(|route| takes_rest(route) && !route.hosts.is_empty()).collect();
     for route in routes.iter().filter(|route| !matches!(&route.hosts[..], [HostPattern::Exact(_), ..])) {
         let taken = catch_alls.iter().find_map(|other| {
-            let broader = other.path.covers(route.path)
-                && other.path.shape() != route.path.shape()
-                && other.methods.contains(route.methods);
+            let broader = other.path.covers(route.path) && other.path.shape() != route.path.shape();
             let host = other.hosts.iter().find(|host| broader && inside(host, route))?;
             Some((other, host))
         });
@@ -171,14 +169,19 @@ fn public_methods(routes: &[Seen<'_>], groups: &Groups<'_>, check: &mut Check<'_
 fn public_gaps(routes: &[Seen<'_>], check: &mut Check<'_, '_>) {
     const SHOWN: usize = 3;
     for open in routes.iter().filter(|route| route.public && takes_rest(route)) {
-        let gaps: Vec<_> = routes.iter().filter(|closed| leaves_gap(open, closed, routes)).take(SHOWN + 1).collect();
+        let closing: Vec<_> = routes.iter().filter(|route| closes(route, open)).collect();
+        let gap = |closed: &&Seen<'_>| {
+            let guarded = |guard: &&Seen<'_>| guard.path.covers(closed.path) && hosts_cover(guard, closed);
+            protects_inside(closed, open) && hosts_overlap(open, closed) && !closing.iter().any(guarded)
+        };
+        let gaps: Vec<_> = routes.iter().filter(gap).take(SHOWN + 1).collect();
         let Some(first) = gaps.first() else { continue };
         let message =
             format!("what `{}` does not match under its path falls to the public route `{}`", first.name, open.name);
         let mut diagnostic =
             Diagnostic::new(Code::PublicBesideProtected, message).at(open.place, "public, with all below");
         for closed in gaps.iter().take(SHOWN) {
-            diagnostic = diagnostic.at(closed.place, format!("protected, but not what is {}", beside(closed)));
+            diagnostic = diagnostic.at(closed.place, "protected, but not what is beside or below it");
         }
         let help = format!(
             "if all of it is to be protected, add a route with the path \"{}\" for the rest of it",
@@ -188,15 +191,15 @@ fn public_gaps(routes: &[Seen<'_>], check: &mut Check<'_, '_>) {
     }
 }
 
-/// Whether a protected route stands inside a public one and does not close its whole subtree.
-fn leaves_gap(open: &Seen<'_>, closed: &Seen<'_>, routes: &[Seen<'_>]) -> bool {
-    let inside =
-        |route: &Seen<'_>| !route.public && open.path.covers(route.path) && open.path.shape() != route.path.shape();
-    let closes = |route: &Seen<'_>| {
-        inside(route) && takes_rest(route) && route.methods.contains(open.methods) && hosts_cover(route, closed)
-    };
-    let shares_host = hosts_overlap(open, closed);
-    inside(closed) && shares_host && !routes.iter().any(|route| closes(route) && route.path.covers(closed.path))
+/// Whether a protected route stands inside of a public one.
+fn protects_inside(closed: &Seen<'_>, open: &Seen<'_>) -> bool {
+    !closed.public && open.path.covers(closed.path) && open.path.shape() != closed.path.shape()
+}
+
+/// Whether a route protects a whole subtree of a public one: what it does not take there is a 405, never left to the
+/// public route. Where that one names a host and this one does not, the host decides first.
+fn closes(closed: &Seen<'_>, open: &Seen<'_>) -> bool {
+    protects_inside(closed, open) && takes_rest(closed) && hosts_cover(open, closed)
 }
 
 fn hosts_cover(wide: &Seen<'_>, narrow: &Seen<'_>) -> bool {
@@ -209,11 +212,6 @@ fn hosts_cover(wide: &Seen<'_>, narrow: &Seen<'_>) -> bool {
 fn hosts_overlap(a: &Seen<'_>, b: &Seen<'_>) -> bool {
     let overlap = |x: &HostPattern, y: &HostPattern| x.covers(y) || y.covers(x);
     a.hosts.is_empty() || b.hosts.is_empty() || a.hosts.iter().any(|x| b.hosts.iter().any(|y| overlap(x, y)))
-}
-
-/// What of its surroundings a protected route leaves open.
-fn beside(route: &Seen<'_>) -> &'static str {
-    if takes_rest(route) { "asked by other methods" } else { "beside or below it" }
 }
 
 /// The catch-all that would close the subtree of a route.
