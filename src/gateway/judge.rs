@@ -142,7 +142,7 @@ async fn verify<'s>(
     let jws = Jws::parse(token)?;
     let issuer = trusted_issuer(snapshot, route, jws.issuer())?;
     issuer.checks.check(&jws, now)?;
-    let keys = issuer.keys.keys_for(jws.header.kid.as_deref()).await?;
+    let keys = issuer.keys.keys_for(jws.envelope.header.kid.as_deref()).await?;
     issuer.checks.verify(&jws, &keys)?;
     let principal = issuer.checks.principal(jws);
     let identity = identity(&principal, &snapshot.config.identity_headers)?;
