@@ -34,16 +34,20 @@ fn metadata(settings: &Settings, endpoints: &Endpoints) -> Value {
     let mut scopes: Vec<_> = settings.clients.iter().flat_map(|client| &client.scopes).collect();
     scopes.sort();
     scopes.dedup();
-    json!({
+    let mut document = json!({
         "issuer": settings.issuer,
         "token_endpoint": endpoints.token.url,
         "jwks_uri": endpoints.jwks.url,
-        // Required, though nothing can be asked for at an authorization endpoint that does not exist.
+        // Required, though empty: there is no authorization endpoint at which something could be asked for.
         "response_types_supported": [],
         "grant_types_supported": names(Grant::ALL, |grant| grant.name()),
         "token_endpoint_auth_methods_supported": names(ClientAuth::ALL, |auth| auth.name()),
-        "scopes_supported": scopes,
-    })
+    });
+    // A list without elements is left out (RFC 8414, section 3.2).
+    if !scopes.is_empty() {
+        document["scopes_supported"] = json!(scopes);
+    }
+    document
 }
 
 fn names<T: Copy>(all: &[T], name: impl Fn(T) -> &'static str) -> Value {

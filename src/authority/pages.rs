@@ -66,8 +66,10 @@ pub(super) fn index(state: &State) -> Reply {
     page("Tollgate authority", &body)
 }
 
+/// Whether the one-line command works for it: an id that a shell or form encoding would change is not shown in one.
 fn can_try(client: &Client) -> bool {
-    client.secret.is_some() && client.grants.contains(&Grant::ClientCredentials)
+    let plain = client.id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+    plain && client.secret.is_some() && client.grants.contains(&Grant::ClientCredentials)
 }
 
 fn client_row(client: &Client) -> Vec<String> {

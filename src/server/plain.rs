@@ -34,6 +34,10 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 /// From the end of the head to the end of the body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes beyond the limit that are read and forgotten, so that the client gets to read why.
+const MAX_DRAIN: usize = 4 * 1024 * 1024;
+/// How long they may take.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// What requests in flight get once the server is told to stop.
 const GRACE: Duration = Duration::from_secs(2);
 /// The pause after a failed accept, which usually means that the process is out of file descriptors.
@@ -69,14 +73,15 @@ where
         };
         connections.spawn(converse(stream, place, handler.clone(), Stop(stopped.clone())));
     }
-    drop(listener);
+    drop((listener, stopped));
     stop.send_replace(true);
-    // What is still open after the grace is cut when the set drops.
-    let _ = timeout(GRACE, async { while connections.join_next().await.is_some() {} }).await;
+    // Connections, and what their handlers left running, hold a `Stop` to their end. What is still open after the grace
+    // is cut when the set drops.
+    let _ = timeout(GRACE, stop.closed()).await;
     Ok(())
 }
 
-/// Tells a handler, and what it leaves running, that the server is about to end.
+/// Tells a handler, and what it leaves running, that the server is about to end. Whoever holds one is waited for.
 #[derive(Debug, Clone)]
 pub struct Stop(watch::Receiver<bool>);
 
@@ -154,11 +159,24 @@ pub enum BodyFault {
 ///
 /// # Errors
 /// What was wrong with it; none of these is a fault of ours.
-pub async fn read_body(body: Incoming, limit: usize) -> Result<Bytes, BodyFault> {
-    match timeout(BODY_TIMEOUT, Limited::new(body, limit).collect()).await {
+pub async fn read_body(mut body: Incoming, limit: usize) -> Result<Bytes, BodyFault> {
+    match timeout(BODY_TIMEOUT, Limited::new(&mut body, limit).collect()).await {
         Err(_) => Err(BodyFault::Slow),
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(BodyFault::TooLarge),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            // A client that is still sending when the connection closes may never see the answer.
+            let _ = timeout(DRAIN_TIMEOUT, drain(body)).await;
+            Err(BodyFault::TooLarge)
+        }
         Ok(Err(_)) => Err(BodyFault::Broken),
+    }
+}
+
+/// Reads on and forgets, within bounds.
+async fn drain(mut body: Incoming) {
+    let mut left = MAX_DRAIN;
+    while let Some(Ok(frame)) = body.frame().await {
+        let Some(rest) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else { return };
+        left = rest;
     }
 }

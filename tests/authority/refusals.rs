@@ -184,7 +184,7 @@ fn a_body_beyond_the_limit_is_refused_however_it_is_framed() {
     let mut stream = TcpStream::connect(authority.address).unwrap();
     let head = "POST /token HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n\
         Transfer-Encoding: chunked\r\n\r\n";
-    let chunk = format!("10001\r\n{}\r\n", "x".repeat(0x10001));
+    let chunk = format!("10001\r\n{}\r\n0\r\n\r\n", "x".repeat(0x10001));
     stream.write_all(head.as_bytes()).unwrap();
     stream.write_all(chunk.as_bytes()).unwrap();
     let mut status = [0; 12];

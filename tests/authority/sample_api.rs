@@ -59,7 +59,7 @@ fn orders_are_listed_read_and_placed_by_whom_the_gateway_names() {
 #[test]
 fn every_endpoint_answers_and_refuses() {
     let api = Api::start();
-    let (long, json) = (format!("{{\"item\": \"{}\"}}", "x".repeat(16 * 1024)), "application/json");
+    let (long, json) = (format!("{{\"item\": \"{}\"}}", "x".repeat(3 * 1024 * 1024)), "application/json");
     let cases: [(Method, &str, &str, &str, u16); 24] = [
         (Method::GET, "/", "", "", 200),
         (Method::GET, "/public", "", "", 200),
@@ -178,7 +178,10 @@ fn the_echo_says_why_it_ends() {
     let mut socket = api.websocket();
     socket.send(Message::text("x")).unwrap();
     assert_eq!(socket.read().unwrap(), Message::text("x"));
+    let reading = std::thread::spawn(move || socket.read().unwrap());
     api.served.end();
+    let Message::Close(Some(last)) = reading.join().unwrap() else { panic!("no close frame at the end") };
+    assert_eq!(last.code, CloseCode::Away);
 }
 
 #[test]

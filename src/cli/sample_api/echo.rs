@@ -28,6 +28,8 @@ const MAGIC: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 const IDLE: Duration = Duration::from_mins(5);
 /// A peer that takes nothing for this long is let go.
 const WRITE: Duration = Duration::from_secs(10);
+/// How long a peer gets to read the close frame and hang up, before unread bytes of its own reset the connection.
+const LINGER: Duration = Duration::from_secs(1);
 
 type Socket = TokioIo<Upgraded>;
 
@@ -87,7 +89,8 @@ fn accept(headers: &HeaderMap) -> Option<HeaderValue> {
 /// The whole life of one WebSocket.
 async fn converse(mut socket: Socket, stop: Stop) {
     let mut reader = Reader::default();
-    let mut stopped = pin!(stop.stopped());
+    // A clone, since the server waits for `stop` itself until the close frame has left.
+    let mut stopped = pin!(stop.clone().stopped());
     let last = loop {
         let message = match reader.next() {
             Ok(Some(message)) => message,
@@ -105,8 +108,9 @@ async fn converse(mut socket: Socket, stop: Stop) {
             Answer::Last(frame) => break frame,
         }
     };
-    let _ = send(&mut socket, &last).await;
-    let _ = timeout(WRITE, socket.shutdown()).await;
+    if send(&mut socket, &last).await && socket.shutdown().await.is_ok() {
+        let _ = timeout(LINGER, tokio::io::copy(&mut socket, &mut tokio::io::sink())).await;
+    }
 }
 
 enum Heard {
