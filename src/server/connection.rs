@@ -135,7 +135,9 @@ where
     let io = Watched { stream: TokioIo::new(stream), seen, bytes_came: Some(Arc::clone(&activity.head_begun)) };
     let mut builder = http1::Builder::new();
     builder
-        .half_close(true)
+        // A client that closes has left: its request is dropped, and the upstream freed, even where nothing is sent to it
+        // that would bounce. Who half-closes and still waits for an answer cannot be told apart from that.
+        .half_close(false)
         .max_headers(limits.max_headers)
         .max_header_size(limits.max_header_bytes)
         .max_buf_size(limits.max_header_bytes.max(MIN_BUFFER))

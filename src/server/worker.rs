@@ -257,7 +257,8 @@ impl<H: Handler> Worker<H> {
         let id = self.next_connection.get();
         self.next_connection.set(id + 1);
         let activity = Rc::new(Activity::new(Rc::clone(&self.now)));
-        let counted = Counted { worker: Rc::clone(self), _of_listener: listener.connections.opened(), _place: place, id };
+        let counted =
+            Counted { worker: Rc::clone(self), _of_listener: listener.connections.opened(), _place: place, id };
         let peer = Peer { address, local: listener.address, tls: None };
         let tls = listener.tls.as_ref().map(|config| TlsAcceptor::from(config.load_full()));
         let (worker, mine) = (Rc::clone(self), Rc::clone(&activity));
