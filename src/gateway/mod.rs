@@ -423,3 +423,18 @@ fn finish(exchange: Exchange, response: Response<Bytes>) -> Response<Body> {
     exchange.status(response.status());
     response.map(|body| ResponseBody::full(body, Observer(Some(exchange))))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// hyper moves the future of every request, so what is rarely needed in it is boxed.
+    #[test]
+    fn the_future_of_a_request_stays_small() {
+        fn size<F: Future>(_: impl Fn(Rc<Gateway>, Rc<Connection>, Request<Incoming>) -> F) -> usize {
+            size_of::<F>()
+        }
+        let bytes = size(Gateway::answer);
+        assert!(bytes <= 3072, "{bytes} bytes");
+    }
+}
