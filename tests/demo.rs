@@ -65,8 +65,13 @@ fn its_commands_do_in_a_shell_what_it_says() {
     let shown = String::from_utf8_lossy(&output.stdout);
     let mut answers = shown.split("=== step\n").skip(1);
     for step in &steps {
-        let answer = answers.next().unwrap_or_else(|| panic!("no answer to {step:?}:\n{shown}"));
-        assert!(is_met(&step.outcome, answer), "{step:?} gave\n{answer}\n{}", String::from_utf8_lossy(&output.stderr));
+        let Step { title, outcome, command } = step;
+        let answer = answers.next().unwrap_or_else(|| panic!("no answer to {command}:\n{shown}"));
+        assert!(
+            is_met(outcome, answer),
+            "{title}\n{command}should give {outcome}, but gave\n{answer}\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     demo.end();
 }
