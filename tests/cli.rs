@@ -195,7 +195,7 @@ fn explain_judges_a_token() {
             "expired",
         ),
         ("no route", vec!["--token".into(), good.clone()], "https://api.test/other", 1, "no_route"),
-        ("odd path", vec!["--token".into(), good.clone()], "https://api.test/orders/7/../8", 1, "ambiguous_path"),
+        ("odd path", vec!["--token".into(), good.clone()], "https://api.test/orders/..%2f8", 1, "ambiguous_path"),
     ];
     for (name, credential, url, code, part) in cases {
         let mut arguments: Vec<&str> = credential.iter().map(String::as_str).collect();

@@ -136,7 +136,9 @@ where
         builder.max_headers(limits.max_headers);
     }
     builder
-        .half_close(true)
+        // A client that closes has left: its request is dropped, and the upstream freed, even where nothing is sent to it
+        // that would bounce. Who half-closes and still waits for an answer cannot be told apart from that.
+        .half_close(false)
         .max_header_size(limits.max_header_bytes)
         .max_buf_size(limits.max_header_bytes.max(MIN_BUFFER))
         .header_read_timeout(None);
