@@ -192,7 +192,8 @@ impl Gateway {
             std::borrow::Cow::Owned(path) => Some(path),
         };
         let authority = target.map(|target| target.authority);
-        let request = prepare(request, path, snapshot.config.server.limits.max_body_bytes).map_err(told)?;
+        let mut request = prepare(request, path, snapshot.config.server.limits.max_body_bytes).map_err(told)?;
+        exchange.bytes_in(request.body_mut().count());
         // 5. The upstream.
         exchange.forwarding_to(route.upstream);
         let upstream = view.upstreams.get(route.upstream).expect("a route's upstream is one of its snapshot's");
