@@ -8,6 +8,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 use support::gateway::run;
+use support::issuer::Issuer;
 use support::keys::{Key, Kind};
 use support::token::Token;
 use tempfile::TempDir;
@@ -195,7 +196,7 @@ fn explain_judges_a_token() {
             "expired",
         ),
         ("no route", vec!["--token".into(), good.clone()], "https://api.test/other", 1, "no_route"),
-        ("odd path", vec!["--token".into(), good.clone()], "https://api.test/orders/7/../8", 1, "ambiguous_path"),
+        ("odd path", vec!["--token".into(), good.clone()], "https://api.test/orders/..%2f8", 1, "ambiguous_path"),
     ];
     for (name, credential, url, code, part) in cases {
         let mut arguments: Vec<&str> = credential.iter().map(String::as_str).collect();
@@ -209,6 +210,36 @@ fn explain_judges_a_token() {
         assert_eq!(machine.status.code(), Some(code), "{name}: {}", shown(&machine));
         assert!(json_of(&machine).to_string().contains(part), "{name}: {}", shown(&machine));
     }
+}
+
+/// With a token, `explain` asks the issuer for its keys as the gateway would, and says so when it is not there.
+#[test]
+fn explain_asks_a_live_issuer() {
+    let (mut issuer, forger) = (Issuer::start(), Key::of(Kind::P256, 3, "ec-1"));
+    let config = GOOD.replace("https://as.test", &issuer.url).replace("jwks_file = \"keys.json\"", "");
+    let files = Files::with(&config);
+    let url = "https://api.test/orders/7";
+    let good = issuer.token().scope("orders:read").sign();
+    let cases = [
+        ("good", good.clone(), 0, "allow"),
+        ("a forged one", issuer.token().sign_by(|input| forger.sign("ES256", input)), 1, "bad_signature"),
+        ("a key that it does not have", issuer.token().header("kid", "nobody").sign(), 1, "unknown_key"),
+        ("poor", issuer.token().scope("x").sign(), 1, "insufficient_scope"),
+    ];
+    for (name, token, code, part) in &cases {
+        let output = files.run("explain", &["--token", token, "GET", url]);
+        assert_eq!(output.status.code(), Some(*code), "{name}: {}", shown(&output));
+        assert!(text(&output.stdout).contains(part), "{name}: {}", shown(&output));
+    }
+    assert!(issuer.jwks_hits() >= cases.len(), "{:?}", issuer.hits());
+    let before = issuer.hits().len();
+    exits(&files.run("explain", &["GET", url]), 1);
+    exits(&files.run("check", &[]), 0);
+    assert_eq!(issuer.hits().len(), before, "without a token there is nothing to ask");
+    issuer.stop();
+    let output = files.run("explain", &["--token", &good, "GET", url]);
+    exits(&output, 1);
+    assert!(shown(&output).contains("issuer_unavailable"), "{}", shown(&output));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::json;
 use support::client::{Conn, Request};
 use support::gateway::Gateway;
-use support::issuer::Issuer;
+use support::issuer::{Answer, Issuer};
 use support::keys::{Key, Kind};
 use support::tls::{self, Identity};
 use support::token::Token;
@@ -213,6 +213,61 @@ fn a_key_file_is_part_of_the_configuration() {
     assert_eq!((status(&old), status(&new)), (200, 401));
     publish(&new);
     gateway.until("the new key is read", || ((status(&old), status(&new)) == (401, 200)).then_some(()));
+}
+
+/// The verdict of a token that is asked for all the time must not hide that its key was taken out of the file.
+#[test]
+fn a_key_taken_out_of_a_key_file_is_dead() {
+    let upstream = Upstream::echo();
+    let folder = tempfile::TempDir::new().expect("a temporary folder");
+    let file = folder.path().join("keys.json");
+    let publish = |keys: &[&Key]| {
+        let keys: Vec<_> = keys.iter().map(|key| key.jwk()).collect();
+        std::fs::write(&file, json!({"keys": keys}).to_string()).expect("ours");
+    };
+    let (bad, good) = (Key::of(Kind::P256, 0, "leaked"), Key::of(Kind::P256, 1, "good"));
+    publish(&[&bad, &good]);
+    let text = format!(
+        "[issuers.file]\nissuer = \"https://as.test\"\naudiences = [\"{}\"]\njwks_file = \"keys.json\"\n{}[[routes]]\npath = \"/\"\nupstream = \"api\"\n",
+        support::token::AUDIENCE,
+        upstream.toml("api")
+    );
+    let gateway = Gateway::listening_in(folder, &text);
+    gateway.wait_ready();
+    let status = |token: &str| gateway.call(&Request::get("/").bearer(token)).status;
+    let [leaked, fine] = [&bad, &good].map(|key| Token::new("https://as.test", key).sign());
+    assert_eq!((status(&leaked), status(&leaked), status(&fine)), (200, 200, 200), "warm");
+    publish(&[&good]);
+    gateway.until("the key is dead", || (status(&leaked) == 401).then_some(()));
+    assert_eq!(status(&fine), 200);
+    // Half a file is no key set.
+    std::fs::write(&file, "{\"keys\": [").expect("ours");
+    gateway.signal("HUP");
+    gateway.until("the file was looked at", || gateway.stderr().contains("is not JSON").then_some(()));
+    assert_eq!((status(&fine), status(&leaked)), (200, 401));
+}
+
+/// An issuer that a reload adds may be slow; those who serve already go on, and so does the load balancer's trust.
+#[test]
+fn a_slow_new_issuer_does_not_make_a_ready_gateway_unready() {
+    let (issuer, slow, upstream) = (Issuer::start(), Issuer::start(), Upstream::echo());
+    slow.jwks(Answer::Slow(Duration::from_secs(2)));
+    let text = |extra: &str| {
+        format!("{}{extra}{}[[routes]]\npath = \"/\"\nupstream = \"api\"\n", issuer.toml("acme"), upstream.toml("api"))
+    };
+    let gateway = Gateway::start(&text(""));
+    gateway.rewrite(&text(&slow.toml("slow")));
+    gateway.signal("HUP");
+    gateway.until("the issuer is asked", || {
+        let ready = gateway.readyz();
+        assert_eq!(ready.status, 200, "{}", ready.text());
+        (slow.jwks_hits() > 0).then_some(())
+    });
+    let token = slow.token().sign();
+    gateway.until("its tokens are taken", || {
+        assert_eq!(gateway.readyz().status, 200);
+        (gateway.call(&Request::get("/").bearer(&token)).status == 200).then_some(())
+    });
 }
 
 #[test]

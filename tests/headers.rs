@@ -313,7 +313,8 @@ fn the_host_is_the_configured_one() {
 }
 
 /// Messages that a second server could cut elsewhere. None may be answered by the upstream, and what follows on the
-/// connection may never be taken for a request.
+/// connection may never be taken for a request. Of Transfer-Encoding beside Content-Length, RFC 9112 section 6.1 lets a
+/// server go by the first, if the second goes no further and the connection is closed.
 #[test]
 fn nothing_is_smuggled() {
     let world = World::start();
@@ -357,7 +358,13 @@ fn nothing_is_smuggled() {
         let closed = conn.is_closed();
         let seen = world.upstream.drain();
         let smuggled = seen.iter().any(|seen| seen.target.contains("smuggled"));
-        if !(matches!(status, 0 | 400..=499 | 501 | 505) && closed && !smuggled) {
+        let framing = |seen: &Seen| seen.head.all("Content-Length").len() + seen.head.all("Transfer-Encoding").len();
+        let by_chunks = ["TE and CL", "CL and TE"].contains(name)
+            && status == 200
+            && seen.len() == 1
+            && seen[0].body.is_empty()
+            && framing(&seen[0]) < 2;
+        if !((by_chunks || matches!(status, 0 | 400..=499 | 501 | 505)) && closed && !smuggled) {
             let targets: Vec<&String> = seen.iter().map(|seen| &seen.target).collect();
             failures.push(format!("- {name}: {status}, closed: {closed}, upstream: {targets:?}, sent: {sent:?}"));
         }
@@ -438,10 +445,14 @@ fn the_log_tells_who_and_why() {
         (lines.len() >= 3).then_some(lines)
     });
     assert_eq!(lines.len(), 3, "{lines:?}");
-    assert_eq!((&lines[0]["route"], &lines[0]["status"]), (&json!("private"), &json!(200)), "{}", lines[0]);
-    assert!(lines[0].to_string().contains("alice"), "{}", lines[0]);
-    assert!(lines[1].to_string().contains("no_credential"), "{}", lines[1]);
-    assert!(lines[2].to_string().contains("no_route"), "{}", lines[2]);
+    // Each worker hands over its lines by itself, so their order is not that of the requests.
+    for (status, route, part) in
+        [(200, json!("private"), "alice"), (401, json!("private"), "no_credential"), (404, json!(null), "no_route")]
+    {
+        let line = lines.iter().find(|line| line["status"] == status).unwrap_or_else(|| panic!("{status}: {lines:?}"));
+        assert_eq!(line["route"], route, "{line}");
+        assert!(line.to_string().contains(part), "{line}");
+    }
     let requests = world.gateway.metric("tollgate_requests_total", &["route=\"private\"", "method=\"GET\""]);
     assert!((requests - 2.0).abs() < 0.1, "{requests} requests counted on the private route");
     let unmatched = world.gateway.metric("tollgate_denials_total", &["route=\"none\"", "code=\"no_route\""]);

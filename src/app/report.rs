@@ -34,6 +34,8 @@ struct Shared {
 struct Followed {
     keeper: Arc<Keeper>,
     task: Task,
+    /// A reload brought it to a gateway that was ready.
+    joined: bool,
     counted: BTreeMap<&'static str, u64>,
 }
 
@@ -46,6 +48,7 @@ impl Keys {
     pub(super) fn follow(&self, runtime: &Runtime, snapshot: &Snapshot) {
         let mut followed = self.followed();
         let mut before = std::mem::take(&mut *followed);
+        let ready = self.0.readiness.is_ready();
         for issuer in &snapshot.issuers {
             issuer.keys.start(runtime.handle());
             let old = before.remove(&issuer.name);
@@ -53,7 +56,11 @@ impl Keys {
             let counted =
                 old.filter(|old| Arc::ptr_eq(&old.keeper, &issuer.keys)).map(|old| old.counted).unwrap_or_default();
             let task = self.0.readiness.task(&format!("issuer:{}", issuer.name));
-            followed.insert(Arc::clone(&issuer.name), Followed { keeper: Arc::clone(&issuer.keys), task, counted });
+            if ready {
+                task.ok();
+            }
+            let keeper = Arc::clone(&issuer.keys);
+            followed.insert(Arc::clone(&issuer.name), Followed { keeper, task, joined: ready, counted });
         }
         for (name, gone) in before {
             self.0.metrics.jwks_gone(&name);
@@ -73,7 +80,7 @@ impl Keys {
     }
 
     /// An issuer without keys makes the gateway unready only when no issuer has any: a replica that can judge some
-    /// tokens is worth more than none.
+    /// tokens is worth more than none. At the start, though, the first fetch of every issuer is waited for.
     fn report(&self) {
         let mut followed = self.followed();
         let someone_has_keys = followed.values().any(|issuer| issuer.keeper.keys().is_some());
@@ -83,6 +90,7 @@ impl Keys {
             match status.state {
                 State::Fresh => issuer.task.ok(),
                 State::Stale { .. } => issuer.task.ok_but(format!("keys are stale: {why}")),
+                State::Starting if issuer.joined => issuer.task.ok_but("the first fetch of keys is under way"),
                 State::Starting => issuer.task.pending("the first fetch of keys is under way"),
                 State::Unavailable if someone_has_keys => issuer.task.ok_but(format!("no keys: {why}")),
                 State::Unavailable => issuer.task.failed(format!("no keys: {why}")),
@@ -171,7 +179,7 @@ pub(super) fn access(route: &Route, config: &Config) -> String {
         asks.push(route.any_scope.join(" or "));
     }
     asks.extend(route.claims.iter().map(|(pointer, _)| format!("claim {pointer}")));
-    if route.issuers.len() < config.issuers.len() {
+    if route.access != Access::Public && route.issuers.len() < config.issuers.len() {
         let names: Vec<&str> = route.issuers.iter().map(|position| &*config.issuers[*position].name).collect();
         asks.push(format!("of {}", names.join(" or ")));
     }

@@ -119,7 +119,8 @@ pub async fn authenticate(
         Lookup::Refused(rejection) => return Err(rejection),
         Lookup::Unknown(ticket) => ticket,
     };
-    match verify(snapshot, route, token, now).await {
+    // Boxed: verifying is rare, and its state is large.
+    match Box::pin(verify(snapshot, route, token, now)).await {
         Ok((issuer, verdict)) => {
             let until = issuer.checks.fresh_until(&verdict.principal);
             let held = verdicts.accept(token, &ticket, until, Arc::new(verdict));

@@ -54,7 +54,7 @@ pub struct Exchange {
     upstream_took: Cell<Option<Duration>>,
     denial: Cell<Option<&'static str>>,
     fault: Cell<Option<&'static str>>,
-    bytes_in: Cell<u64>,
+    bytes_in: RefCell<Option<Rc<Cell<u64>>>>,
     bytes_out: Cell<u64>,
     status: Cell<u16>,
     method: MethodLabel,
@@ -82,7 +82,7 @@ impl Exchange {
             upstream_took: Cell::new(None),
             denial: Cell::new(None),
             fault: Cell::new(None),
-            bytes_in: Cell::new(0),
+            bytes_in: RefCell::new(None),
             bytes_out: Cell::new(0),
             status: Cell::new(0),
             method: MethodLabel::of(opening.method.as_str()),
@@ -160,9 +160,9 @@ impl Exchange {
         self.detail(detail);
     }
 
-    /// Bytes of the request's body that came.
-    pub fn add_bytes_in(&self, count: u64) {
-        self.bytes_in.set(self.bytes_in.get().saturating_add(count));
+    /// Where the bytes of the request's body are counted; without it there are none.
+    pub fn bytes_in(&self, count: Option<Rc<Cell<u64>>>) {
+        *self.bytes_in.borrow_mut() = count;
     }
 
     /// Bytes of the response's body that went.
@@ -222,7 +222,7 @@ impl Exchange {
             subject: texts.get(Field::Subject),
             client: texts.get(Field::Client),
             upstream: outcome.upstream.and_then(|upstream| self.sink.upstream_name(upstream)),
-            bytes_in: self.bytes_in.get(),
+            bytes_in: self.bytes_in.borrow().as_ref().map_or(0, |count| count.get()),
             bytes_out: self.bytes_out.get(),
             duration: outcome.took,
             upstream_duration: outcome.upstream_took,

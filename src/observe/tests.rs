@@ -102,7 +102,7 @@ fn an_exchange_tells_all_that_it_learned() {
     process.clock.advance(Duration::from_millis(3));
     exchange.upstream_answered();
     exchange.fault("upstream_protocol", || "the body broke off".into());
-    exchange.add_bytes_in(5);
+    exchange.bytes_in(Some(Rc::new(std::cell::Cell::new(5))));
     exchange.add_bytes_out(7);
     exchange.add_bytes_out(1);
     exchange.status(StatusCode::BAD_GATEWAY);

@@ -59,6 +59,7 @@ impl Error for BodyError {
 pub struct RequestBody {
     incoming: Incoming,
     left: u64,
+    came: Option<Rc<Cell<u64>>>,
     upload: Option<Rc<Upload>>,
 }
 
@@ -76,8 +77,14 @@ impl RequestBody {
         let left = max.unwrap_or(u64::MAX);
         match incoming.size_hint().lower() > left {
             true => Err(TooLarge),
-            false => Ok(Self { incoming, left, upload: None }),
+            false => Ok(Self { incoming, left, came: None, upload: None }),
         }
+    }
+
+    /// Counts the bytes that will have come, for whoever holds the count; none when there is no body.
+    pub fn count(&mut self) -> Option<Rc<Cell<u64>>> {
+        self.came = (!self.incoming.is_end_stream()).then(Rc::default);
+        self.came.clone()
     }
 
     /// Begins the upload, and gives what watches it; none when there is no body.
@@ -106,6 +113,9 @@ impl RequestBody {
                     return Err(BodyError::TooLarge);
                 };
                 self.left = left;
+                if let Some(came) = &self.came {
+                    came.set(came.get() + data.len() as u64);
+                }
                 self.note(if self.incoming.is_end_stream() { Progress::Done } else { Progress::Moving });
                 Ok(Some(Frame::data(data)))
             }

@@ -15,6 +15,8 @@ use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 use tokio_rustls::client::TlsStream;
 
+use crate::server::Gather;
+
 use super::body::RequestBody;
 use super::target::{Address, Place, Wire};
 
@@ -77,8 +79,8 @@ async fn open(place: &Place, only_http1: bool) -> Result<Connection, ConnectErro
     let stream = stream.map_err(ConnectError::Tcp)?;
     stream.set_nodelay(true).map_err(ConnectError::Tcp)?;
     match &place.wire {
-        Wire::Http1 => begin_http1(TokioIo::new(stream)).await,
-        Wire::Http2 => begin_http2(TokioIo::new(stream)).await,
+        Wire::Http1 => begin_http1(TokioIo::new(Gather(stream))).await,
+        Wire::Http2 => begin_http2(TokioIo::new(Gather(stream))).await,
         Wire::Tls(tls, name) => {
             let connector = if only_http1 { &tls.http1 } else { &tls.any };
             begin_agreed(connector.connect(name.clone(), stream).await.map_err(ConnectError::Tls)?).await

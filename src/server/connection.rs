@@ -22,8 +22,9 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
+use tokio::net::TcpStream;
 
-use super::{Handler, Limits};
+use super::{Gather, Handler, Limits};
 
 /// How an HTTP/2 client begins (RFC 9113 section 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -100,11 +101,8 @@ pub(super) struct Serving<H: Handler> {
 }
 
 /// Serves a cleartext stream: HTTP/2 if it begins with the preface, else HTTP/1.1.
-pub(super) async fn serve_cleartext<H, S>(serving: Serving<H>, mut stream: S)
-where
-    H: Handler,
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+pub(super) async fn serve_cleartext<H: Handler>(serving: Serving<H>, stream: TcpStream) {
+    let mut stream = Gather(stream);
     let sniffed = tokio::time::timeout(serving.limits.header_timeout, sniff(&mut stream)).await;
     let Ok(Ok((seen, is_http2))) = sniffed else { return };
     if is_http2 { serve_http2(serving, stream, seen).await } else { serve_http1(serving, stream, seen).await }
@@ -134,9 +132,13 @@ where
     activity.head_begun.store(!seen.is_empty(), Ordering::Relaxed);
     let io = Watched { stream: TokioIo::new(stream), seen, bytes_came: Some(Arc::clone(&activity.head_begun)) };
     let mut builder = http1::Builder::new();
+    if limits.max_headers != USUAL_HEADERS {
+        builder.max_headers(limits.max_headers);
+    }
     builder
-        .half_close(true)
-        .max_headers(limits.max_headers)
+        // A client that closes has left: its request is dropped, and the upstream freed, even where nothing is sent to it
+        // that would bounce. Who half-closes and still waits for an answer cannot be told apart from that.
+        .half_close(false)
         .max_header_size(limits.max_header_bytes)
         .max_buf_size(limits.max_header_bytes.max(MIN_BUFFER))
         .header_read_timeout(None);
@@ -148,6 +150,8 @@ where
 
 /// hyper refuses a smaller read buffer.
 const MIN_BUFFER: usize = 8192;
+/// hyper's own limit; naming one, even this, makes it allocate for every head.
+const USUAL_HEADERS: usize = 100;
 
 /// Serves HTTP/2; `seen` was read from the stream already.
 pub(super) async fn serve_http2<H, S>(serving: Serving<H>, stream: S, seen: Bytes)

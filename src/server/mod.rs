@@ -6,6 +6,7 @@
 //! parser refuses by itself (broken framing, too many fields) is answered by hyper with a bare 400 or 431 and a close.
 
 mod connection;
+mod gather;
 mod listen;
 pub mod plain;
 #[cfg(test)]
@@ -24,6 +25,7 @@ use http::{Request, Response};
 use hyper::body::{Body, Incoming};
 use rustls_pki_types::CertificateDer;
 
+pub use gather::Gather;
 pub use listen::{Listener, bind};
 pub use worker::{Workers, start};
 

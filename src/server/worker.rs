@@ -5,11 +5,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
+use std::task::{Poll, ready};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -131,7 +133,7 @@ struct Worker<H: Handler> {
     limits: Rc<Limits>,
     clock: Arc<dyn Clock>,
     phase: watch::Receiver<Phase>,
-    /// Connections open over all workers.
+    /// Connections open over all workers; each holds a [`Place`].
     open: Arc<AtomicUsize>,
     /// Coarse uptime, moved by the sweep.
     now: Rc<Cell<Duration>>,
@@ -214,22 +216,31 @@ impl<H: Handler> Worker<H> {
         };
         let mut draining = std::pin::pin!(self.reached(Phase::Draining));
         loop {
-            if self.open.load(Ordering::Relaxed) >= self.limits.max_connections {
-                tokio::select! {
-                    () = &mut draining => return,
-                    () = tokio::time::sleep(REST) => continue,
-                }
-            }
             tokio::select! {
                 biased;
                 // Those whom the kernel has accepted already are served; then the socket closes.
-                accepted = socket.accept() => match accepted {
-                    Ok((stream, address)) => self.take(&listener, stream, address),
-                    Err(error) => self.rest_after(&listener, &error).await,
+                accepted = self.accept(&socket) => match accepted {
+                    Some(Ok((stream, address, place))) => self.take(&listener, stream, address, place),
+                    Some(Err(error)) => self.rest_after(&listener, &error).await,
+                    None => tokio::select! {
+                        () = &mut draining => return,
+                        () = tokio::time::sleep(REST) => {}
+                    },
                 },
                 () = &mut draining => return,
             }
         }
+    }
+
+    /// The next connection with a place for it; `None` when all places are taken. A place is held only while the
+    /// kernel is asked, never while waiting, so that a quiet worker takes none from a busy one.
+    async fn accept(&self, socket: &TcpListener) -> Option<io::Result<(TcpStream, std::net::SocketAddr, Place)>> {
+        poll_fn(|cx| {
+            let Some(place) = Place::take(&self.open, self.limits.max_connections) else { return Poll::Ready(None) };
+            let accepted = ready!(socket.poll_accept(cx));
+            Poll::Ready(Some(accepted.map(|(stream, address)| (stream, address, place))))
+        })
+        .await
     }
 
     async fn rest_after(&self, listener: &Listener, error: &io::Error) {
@@ -241,12 +252,13 @@ impl<H: Handler> Worker<H> {
     }
 
     /// Serves an accepted connection in a task of its own.
-    fn take(self: &Rc<Self>, listener: &Listener, stream: TcpStream, address: std::net::SocketAddr) {
+    fn take(self: &Rc<Self>, listener: &Listener, stream: TcpStream, address: std::net::SocketAddr, place: Place) {
         listen::tune(&stream);
         let id = self.next_connection.get();
         self.next_connection.set(id + 1);
         let activity = Rc::new(Activity::new(Rc::clone(&self.now)));
-        let counted = Counted::new(self, listener, id);
+        let counted =
+            Counted { worker: Rc::clone(self), _of_listener: listener.connections.opened(), _place: place, id };
         let peer = Peer { address, local: listener.address, tls: None };
         let tls = listener.tls.as_ref().map(|config| TlsAcceptor::from(config.load_full()));
         let (worker, mine) = (Rc::clone(self), Rc::clone(&activity));
@@ -286,23 +298,32 @@ impl<H: Handler> Worker<H> {
     }
 }
 
+/// One of the connections that may be open at once, over all workers; free again when it drops.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(open: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
+        let one_more = |count| (count < limit).then_some(count + 1);
+        open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok().map(|_| Self(Arc::clone(open)))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Keeps one connection counted and entered until it drops.
 struct Counted<H: Handler> {
     worker: Rc<Worker<H>>,
     _of_listener: OpenConnection,
+    _place: Place,
     id: u64,
-}
-
-impl<H: Handler> Counted<H> {
-    fn new(worker: &Rc<Worker<H>>, listener: &Listener, id: u64) -> Self {
-        worker.open.fetch_add(1, Ordering::Relaxed);
-        Self { worker: Rc::clone(worker), _of_listener: listener.connections.opened(), id }
-    }
 }
 
 impl<H: Handler> Drop for Counted<H> {
     fn drop(&mut self) {
-        self.worker.open.fetch_sub(1, Ordering::Relaxed);
         // An abort from the sweep drops the task later, never while the sweep holds the map.
         self.worker.connections.borrow_mut().remove(&self.id);
     }

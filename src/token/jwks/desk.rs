@@ -12,9 +12,9 @@ use std::time::Duration;
 /// Unknown `kid`s that are remembered. Beyond that a new one is as good as never seen; the cool-down still holds.
 const MAX_STRANGERS: usize = 1024;
 
-/// How long a `kid` counts as absent without being asked for again. It bounds the harm of a token that names, ahead of
-/// time, a `kid` that the issuer is about to publish.
-const MEMORY: Duration = Duration::from_secs(60);
+/// How long a `kid` counts as absent without being asked for again, in cool-downs. It bounds the harm of a token that
+/// comes before its key: from an issuer whose key set lags behind its tokens, or from one who guessed the next `kid`.
+const MEMORY: u32 = 3;
 
 /// See the module.
 #[derive(Debug)]
@@ -77,7 +77,8 @@ impl Desk {
     /// Notes that a request came with this unknown `kid`.
     pub(super) fn sight(&mut self, kid: &str, now: Duration) -> Sight {
         let key = self.hasher.hash_one(kid);
-        let fresh = |since: &Duration| now.saturating_sub(*since) < MEMORY;
+        let memory = self.cooldown * MEMORY;
+        let fresh = |since: &Duration| now.saturating_sub(*since) < memory;
         if let Some((sight, since)) = self.strangers.get(&key)
             && fresh(since)
         {
@@ -234,7 +235,7 @@ mod tests {
 
     #[test]
     fn absence_is_forgotten_with_new_keys_and_after_a_while() {
-        for (outcome, when) in [(Outcome::Changed, at(10)), (Outcome::Same, at(1) + MEMORY)] {
+        for (outcome, when) in [(Outcome::Changed, at(10)), (Outcome::Same, at(1) + COOLDOWN * MEMORY)] {
             let mut desk = warm();
             let sight = desk.sight("k", at(1));
             fly(&mut desk, Outcome::Same, at(2));
@@ -252,7 +253,7 @@ mod tests {
             desk.sight(&n.to_string(), at(1));
         }
         assert_eq!(desk.strangers.len(), MAX_STRANGERS);
-        let later = at(1) + MEMORY;
+        let later = at(1) + COOLDOWN * MEMORY;
         desk.sight("new", later);
         assert_eq!(desk.strangers.len(), 1);
     }

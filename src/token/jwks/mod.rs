@@ -4,8 +4,8 @@
 //! - Reading keys takes no lock. All fetching is one task's, so there is never more than one fetch at a time, and a
 //!   request that is given up leaves the fetch that it caused to those who wait with it.
 //! - An unknown `kid` causes a fetch, but no two such fetches come within `refetch_cooldown`, and a `kid` that the
-//!   issuer turned out not to have is not asked for again until the keys change (or a minute has passed, so that nobody
-//!   can spoil a `kid` before it is published).
+//!   issuer turned out not to have is not asked for again until the keys change (or three cool-downs have passed, so
+//!   that neither a late key set nor a guesser spoils a `kid` for long).
 //! - A failed fetch never takes good keys away: they serve for `max_stale`, and the next attempt follows after 1 s,
 //!   doubling to 60 s. While there are keys, they decide: a `kid` that they lack is unknown, even when the issuer could
 //!   not be asked. Without keys the issuer is unavailable, which is not held against a token.

@@ -1,0 +1,195 @@
+//! `tollgate demo` as a newcomer meets it: the tour that walks itself, and the commands of the introduction pasted into
+//! a shell. What the demo says must come of a command is what must come of it.
+//!
+//! The usual ports of the demo may be taken on the machine that runs the tests, so it runs in a network namespace of its
+//! own where the system lets us make one (`unshare`, `nsenter`, `ip`), else on the machine's own loopback.
+
+#![cfg(target_os = "linux")]
+
+mod support;
+
+use std::fs::File;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use support::{PATIENCE, eventually, process};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_tollgate");
+
+/// The last line of the introduction.
+const END: &str = "Ctrl-C ends the demo.";
+
+#[test]
+fn the_tour_comes_out_as_told() {
+    let output = support::gateway::run(&["demo", "--once"]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("came out as told") && text.contains("insufficient_scope"), "{text}");
+    assert!(!text.contains("NOT AS TOLD") && !text.contains("FAILED"), "{text}");
+    assert!(!text.lines().any(holds_a_token), "a whole token is shown:\n{text}");
+}
+
+fn holds_a_token(line: &str) -> bool {
+    line.split(['"', ' ']).any(|word| word.starts_with("eyJ") && word.len() > 40)
+}
+
+#[test]
+fn its_config_can_be_kept_and_run() {
+    let folder = tempfile::TempDir::new().expect("a temporary folder");
+    let printed = support::gateway::run(&["demo", "--print-config"]);
+    assert!(printed.status.success());
+    let file = folder.path().join("mine.toml");
+    std::fs::write(&file, &printed.stdout).expect("ours");
+    let checked = support::gateway::run(&["check", "--config", &file.display().to_string()]);
+    assert!(checked.status.success(), "{checked:?}");
+}
+
+/// One numbered step of the introduction.
+#[derive(Debug)]
+struct Step {
+    title: String,
+    /// What stands behind the arrow.
+    outcome: String,
+    /// As printed, line ends included.
+    command: String,
+}
+
+#[test]
+fn its_commands_do_in_a_shell_what_it_says() {
+    let demo = Demo::start();
+    let introduction = demo.introduction();
+    let steps = steps(&introduction);
+    assert!(steps.len() >= 10, "{introduction}");
+    let output = demo.paste(&steps);
+    let shown = String::from_utf8_lossy(&output.stdout);
+    let mut answers = shown.split("=== step\n").skip(1);
+    for step in &steps {
+        let answer = answers.next().unwrap_or_else(|| panic!("no answer to {step:?}:\n{shown}"));
+        assert!(is_met(&step.outcome, answer), "{step:?} gave\n{answer}\n{}", String::from_utf8_lossy(&output.stderr));
+    }
+    demo.end();
+}
+
+/// Reads ` 1. Title  -> outcome`, and the indented lines below it.
+fn steps(introduction: &str) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    for line in introduction.lines() {
+        let numbered = line.trim_start().split_once(". ").filter(|(number, _)| number.parse::<u8>().is_ok());
+        if let Some((title, outcome)) = numbered.and_then(|(_, rest)| rest.split_once("  -> ")) {
+            steps.push(Step { title: title.to_owned(), outcome: outcome.to_owned(), command: String::new() });
+        } else if let Some(step) = steps.last_mut().filter(|_| line.starts_with("    ")) {
+            step.command.push_str(line);
+            step.command.push('\n');
+        }
+    }
+    steps
+}
+
+/// Whether what a command printed is what the introduction said: a status and a code, a token, or counters.
+fn is_met(outcome: &str, printed: &str) -> bool {
+    let (first, rest) = outcome.split_once(' ').unwrap_or((outcome, ""));
+    match first {
+        "counters" => printed.contains("code=\"insufficient_scope\",route=\"create-order\"} 1"),
+        _ if first.starts_with('$') => printed.contains("token of 3 parts"),
+        // Without `-i` the stream itself is the answer.
+        "200" if printed.starts_with("id:") || printed.starts_with("event:") || printed.starts_with("data:") => {
+            printed.matches("data:").count() >= 2
+        }
+        status => printed.starts_with(&format!("HTTP/1.1 {status} ")) && printed.contains(rest),
+    }
+}
+
+/// A running demo. Dropping it ends the process.
+struct Demo {
+    child: Child,
+    apart: bool,
+    folder: tempfile::TempDir,
+}
+
+impl Demo {
+    fn start() -> Self {
+        let folder = tempfile::TempDir::new().expect("a temporary folder");
+        let apart = namespaces_work();
+        let mut command = if apart {
+            let mut command = Command::new("unshare");
+            command.args(["--map-root-user", "--net", "sh", "-c", "ip link set lo up && exec \"$0\" demo", BINARY]);
+            command
+        } else {
+            let mut command = Command::new(BINARY);
+            command.arg("demo");
+            command
+        };
+        let log = |name: &str| File::create(folder.path().join(name)).expect("ours");
+        let child = command.stdin(Stdio::null()).stdout(log("stdout")).stderr(log("stderr")).spawn();
+        Self { child: child.expect("it starts"), apart, folder }
+    }
+
+    fn written(&self, name: &str) -> String {
+        std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default()
+    }
+
+    /// What it prints once everything listens.
+    fn introduction(&self) -> String {
+        let text = eventually("the demo prints its introduction", PATIENCE, || {
+            let (text, trouble) = (self.written("stdout"), self.written("stderr"));
+            assert!(!trouble.contains("error:"), "{trouble}");
+            text.contains(END).then_some(text)
+        });
+        text.split(END).next().unwrap_or_default().to_owned()
+    }
+
+    /// Runs the commands in one shell, each as it stands; a stream that does not end by itself is cut.
+    fn paste(&self, steps: &[Step]) -> Output {
+        let mut script = String::new();
+        for step in steps {
+            let endless = step.command.trim_start().starts_with("curl -N");
+            let command =
+                if endless { format!("timeout 3 {}", step.command.trim_start()) } else { step.command.clone() };
+            script.push_str(&format!("echo '=== step'\n{command}echo\n"));
+            if let Some(variable) = step.outcome.strip_prefix('$') {
+                script.push_str(&format!("echo \"token of $(echo \"${variable}\" | tr . '\\n' | wc -l) parts\"\n"));
+            }
+        }
+        self.shell(self.folder.path(), &script)
+    }
+
+    fn shell(&self, folder: &Path, script: &str) -> Output {
+        let file = folder.join("pasted");
+        std::fs::write(&file, script).expect("ours");
+        let mut command = if self.apart {
+            let mut command = Command::new("nsenter");
+            let pid = self.child.id().to_string();
+            command.args(["--target", &pid, "--user", "--net", "--preserve-credentials", "bash"]);
+            command
+        } else {
+            Command::new("bash")
+        };
+        command.arg(file).env("CURL_HOME", folder).stdin(Stdio::null()).output().expect("bash runs")
+    }
+
+    /// Ends it as Ctrl-C does.
+    fn end(mut self) {
+        process::signal(self.child.id(), "INT");
+        let status = process::wait(&mut self.child, PATIENCE).expect("Ctrl-C ends the demo");
+        assert_eq!(status.code(), Some(0), "{}", self.written("stderr"));
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        process::end(&mut self.child, Duration::from_secs(3));
+    }
+}
+
+/// Whether this system lets us make a network namespace and enter it.
+fn namespaces_work() -> bool {
+    let probe = "ip link set lo up && nsenter --target $$ --user --net --preserve-credentials true";
+    let status = Command::new("unshare")
+        .args(["--map-root-user", "--net", "sh", "-c", probe])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    status.is_ok_and(|status| status.success())
+}
