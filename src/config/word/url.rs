@@ -127,6 +127,8 @@ impl Text for ServerUrl {
                 Refusal::new(Code::BadServer, "the server's URL has user information", help).at(start..start + at + 1)
             );
         }
+        // A slash alone, as URLs are often pasted, means no path.
+        let rest = rest.strip_suffix('/').filter(|rest| !rest.contains(['/', '?', '#'])).unwrap_or(rest);
         if let Some(at) = rest.find(['/', '?', '#']) {
             let start = text.len() - rest.len() + at;
             let help = format!(
