@@ -192,8 +192,8 @@ impl Gateway {
             std::borrow::Cow::Owned(path) => Some(path),
         };
         let authority = target.map(|target| target.authority);
-        let mut request = prepare(request, path, snapshot.config.server.limits.max_body_bytes).map_err(told)?;
-        exchange.bytes_in(request.body_mut().count());
+        let max_body_bytes = snapshot.config.server.limits.max_body_bytes;
+        let request = prepare(request, path, max_body_bytes, exchange).map_err(told)?;
         // 5. The upstream.
         exchange.forwarding_to(route.upstream);
         let upstream = view.upstreams.get(route.upstream).expect("a route's upstream is one of its snapshot's");
@@ -347,14 +347,16 @@ fn challenge(route: &Route, connection: &Connection, target: Option<&Target<'_>>
     Challenge { scope: route.rule.needed_scopes(), resource_metadata }
 }
 
-/// Bounds the body, and puts the judged spelling of the path in place of the one that came.
+/// Bounds the body and has it counted, and puts the judged spelling of the path in place of the one that came.
 fn prepare(
     request: Request<Incoming>,
     path: Option<String>,
     max_body_bytes: Option<u64>,
+    exchange: &Exchange,
 ) -> Result<Request<RequestBody>, Denial> {
     let (mut head, body) = request.into_parts();
-    let body = RequestBody::new(body, max_body_bytes).map_err(|_| Denial::BodyTooLarge)?;
+    let mut body = RequestBody::new(body, max_body_bytes).map_err(|_| Denial::BodyTooLarge)?;
+    exchange.bytes_in(body.count());
     if let Some(path) = path {
         head.uri = respelled(&head.uri, path).ok_or(Denial::BadRequest { detail: "The path cannot be forwarded." })?;
     }
