@@ -6,6 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,6 +29,9 @@ use super::{Handler, Limits, Listener, Peer, PeerTls, listen};
 
 /// How long an accept loop rests when no connection can be taken: too many are open, or the system has no descriptor.
 const REST: Duration = Duration::from_millis(20);
+
+/// Between two complaints that connections cannot be accepted.
+const COMPLAINT_PAUSE: Duration = Duration::from_secs(10);
 
 /// The running workers.
 #[derive(Debug)]
@@ -137,6 +141,8 @@ struct Worker<H: Handler> {
     now: Rc<Cell<Duration>>,
     connections: RefCell<HashMap<u64, Connection>>,
     next_connection: Cell<u64>,
+    /// When it was last said that connections cannot be accepted.
+    complained: Cell<Option<Duration>>,
 }
 
 struct Connection {
@@ -156,6 +162,7 @@ impl<H: Handler> Worker<H> {
             now,
             connections: RefCell::default(),
             next_connection: Cell::new(0),
+            complained: Cell::new(None),
         })
     }
 
@@ -214,17 +221,17 @@ impl<H: Handler> Worker<H> {
         };
         let mut draining = std::pin::pin!(self.reached(Phase::Draining));
         loop {
-            if self.open.load(Ordering::Relaxed) >= self.limits.max_connections {
-                tokio::select! {
-                    () = &mut draining => return,
-                    () = tokio::time::sleep(REST) => continue,
-                }
-            }
             tokio::select! {
                 biased;
                 // Those whom the kernel has accepted already are served; then the socket closes.
                 accepted = socket.accept() => match accepted {
-                    Ok((stream, address)) => self.take(&listener, stream, address),
+                    Ok((stream, address)) => {
+                        tokio::select! {
+                            biased;
+                            place = self.place() => self.take(&listener, place, stream, address),
+                            () = &mut draining => return,
+                        }
+                    }
                     Err(error) => self.rest_after(&listener, &error).await,
                 },
                 () = &mut draining => return,
@@ -232,21 +239,44 @@ impl<H: Handler> Worker<H> {
         }
     }
 
+    /// A place among the connections that may be open at once. An accepted connection waits for it, and those behind it
+    /// wait in the kernel; to look before the accept would let every listener of every worker take one too many.
+    async fn place(&self) -> Place {
+        let more = |open: usize| (open < self.limits.max_connections).then_some(open + 1);
+        while self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_err() {
+            tokio::time::sleep(REST).await;
+        }
+        Place(Arc::clone(&self.open))
+    }
+
     async fn rest_after(&self, listener: &Listener, error: &io::Error) {
         // The peer may be gone before it was accepted; that says nothing about the listener.
         if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
-            tracing::warn!(address = %listener.address, %error, "a connection cannot be accepted");
+            if self.may_complain() {
+                tracing::warn!(address = %listener.address, %error, "connections cannot be accepted");
+            }
             tokio::time::sleep(REST).await;
         }
     }
 
+    /// Every rest could be one more line, as long as clients keep all descriptors taken.
+    fn may_complain(&self) -> bool {
+        let now = self.now.get();
+        let may = self.complained.get().is_none_or(|last| now.saturating_sub(last) >= COMPLAINT_PAUSE);
+        if may {
+            self.complained.set(Some(now));
+        }
+        may
+    }
+
     /// Serves an accepted connection in a task of its own.
-    fn take(self: &Rc<Self>, listener: &Listener, stream: TcpStream, address: std::net::SocketAddr) {
+    fn take(self: &Rc<Self>, listener: &Listener, place: Place, stream: TcpStream, address: SocketAddr) {
         listen::tune(&stream);
         let id = self.next_connection.get();
         self.next_connection.set(id + 1);
         let activity = Rc::new(Activity::new(Rc::clone(&self.now)));
-        let counted = Counted::new(self, listener, id);
+        let counted =
+            Counted { worker: Rc::clone(self), _place: place, _of_listener: listener.connections.opened(), id };
         let peer = Peer { address, local: listener.address, tls: None };
         let tls = listener.tls.as_ref().map(|config| TlsAcceptor::from(config.load_full()));
         let (worker, mine) = (Rc::clone(self), Rc::clone(&activity));
@@ -286,23 +316,25 @@ impl<H: Handler> Worker<H> {
     }
 }
 
+/// One of the connections that may be open at once, until it drops.
+struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Keeps one connection counted and entered until it drops.
 struct Counted<H: Handler> {
     worker: Rc<Worker<H>>,
+    _place: Place,
     _of_listener: OpenConnection,
     id: u64,
 }
 
-impl<H: Handler> Counted<H> {
-    fn new(worker: &Rc<Worker<H>>, listener: &Listener, id: u64) -> Self {
-        worker.open.fetch_add(1, Ordering::Relaxed);
-        Self { worker: Rc::clone(worker), _of_listener: listener.connections.opened(), id }
-    }
-}
-
 impl<H: Handler> Drop for Counted<H> {
     fn drop(&mut self) {
-        self.worker.open.fetch_sub(1, Ordering::Relaxed);
         // An abort from the sweep drops the task later, never while the sweep holds the map.
         self.worker.connections.borrow_mut().remove(&self.id);
     }
