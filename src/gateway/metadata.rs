@@ -11,7 +11,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use crate::config::model::{Access, Config, Route};
-use crate::pattern::HostPattern;
+use crate::pattern::{HostPattern, canonical_host};
 
 /// The path under which documents are found, RFC 9728 section 3.
 pub const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
@@ -30,8 +30,8 @@ pub enum Resource {
 /// All documents of one config.
 #[derive(Debug, Default)]
 pub struct Metadata {
-    /// By what follows [`WELL_KNOWN`] in the path.
-    named: BTreeMap<String, Bytes>,
+    /// By what follows [`WELL_KNOWN`] in the path; each with its resource's host.
+    named: BTreeMap<String, Vec<(Box<str>, Bytes)>>,
     by_host: BTreeMap<Box<str>, Facts>,
 }
 
@@ -83,20 +83,30 @@ impl Metadata {
                 }
             }
         }
-        let named = named.iter().map(|(resource, facts)| (suffix(resource), facts.document(resource))).collect();
-        (Self { named, by_host }, resources)
+        let mut documents: BTreeMap<String, Vec<_>> = BTreeMap::new();
+        for (resource, facts) in &named {
+            documents.entry(suffix(resource)).or_default().push((host_of(resource), facts.document(resource)));
+        }
+        (Self { named: documents, by_host }, resources)
     }
 
     /// The document at `path` (which begins with [`WELL_KNOWN`]), asked for by `scheme` at `authority`, whose canonical
-    /// host is `host`.
+    /// host is `host`. A resource's document is found at its own host; at every host, as behind a proxy that changes the
+    /// Host, only when no other resource could be meant.
     #[must_use]
     pub fn document(&self, path: &str, scheme: &str, authority: &str, host: &str) -> Option<Bytes> {
         let suffix = path.strip_prefix(WELL_KNOWN)?;
-        if let Some(document) = self.named.get(suffix.trim_end_matches('/')) {
+        let named = self.named.get(suffix.trim_end_matches('/')).map_or(&[][..], Vec::as_slice);
+        if let Some((_, document)) = named.iter().find(|(named, _)| **named == *host) {
             return Some(document.clone());
         }
-        let facts = self.by_host.get(host).filter(|_| suffix.is_empty())?;
-        Some(facts.document(&format!("{scheme}://{authority}")))
+        if let Some(facts) = self.by_host.get(host).filter(|_| suffix.is_empty()) {
+            return Some(facts.document(&format!("{scheme}://{authority}")));
+        }
+        match named {
+            [(_, document)] => Some(document.clone()),
+            _ => None,
+        }
     }
 }
 
@@ -135,6 +145,12 @@ fn suffix(resource: &str) -> String {
     path_of(resource).trim_end_matches('/').to_owned()
 }
 
+/// The host of an absolute URL, as the hosts of requests are compared.
+fn host_of(url: &str) -> Box<str> {
+    let authority = url[..url.len() - path_of(url).len()].split_once("://").map_or("", |(_, authority)| authority);
+    canonical_host(authority).unwrap_or_default().into()
+}
+
 /// The path of an absolute URL without query, which may be empty.
 fn path_of(url: &str) -> &str {
     let authority = url.find("://").map_or(0, |at| at + 3);
@@ -167,5 +183,31 @@ mod tests {
         assert_eq!(at("a.example").as_deref(), Some("https://a.example/.well-known/oauth-protected-resource"));
         assert_eq!(at("x.b.example"), None);
         assert_eq!(at("evil.example"), None);
+    }
+
+    #[test]
+    fn two_resources_with_the_same_path_have_their_own_documents() {
+        let document = |name: &str| Bytes::from(name.to_owned());
+        let at = |url: &str| (host_of(url), document(url));
+        let named = BTreeMap::from([
+            (String::new(), vec![at("https://a.example:8443"), at("https://b.example/")]),
+            ("/mcp".to_owned(), vec![at("https://a.example/mcp")]),
+        ]);
+        let by_host = BTreeMap::from([("c.example".into(), Facts::default())]);
+        let metadata = Metadata { named, by_host };
+        let cases = [
+            ("", "a.example", Some("https://a.example:8443")),
+            ("/", "b.example", Some("https://b.example/")),
+            ("", "evil.example", None),
+            ("/mcp", "a.example", Some("https://a.example/mcp")),
+            ("/mcp", "127.0.0.1", Some("https://a.example/mcp")),
+            ("/other", "a.example", None),
+        ];
+        for (suffix, host, found) in cases {
+            let path = format!("{WELL_KNOWN}{suffix}");
+            assert_eq!(metadata.document(&path, "https", host, host), found.map(document), "{suffix} at {host}");
+        }
+        let own = metadata.document(WELL_KNOWN, "https", "c.example:1", "c.example").expect("it is named by its host");
+        assert!(String::from_utf8_lossy(&own).contains("https://c.example:1"), "{own:?}");
     }
 }

@@ -172,6 +172,10 @@ impl Gateway {
         let snapshot = &*view.snapshot;
         // 1. What is asked for. Our own documents win over any route.
         let told = |denial| refused(exchange, denial, Challenge::default());
+        let limits = &snapshot.config.server.limits;
+        if judge::has_too_many_fields(request.headers(), limits.max_headers) {
+            return Err(told(Denial::HeadersTooLarge));
+        }
         let target = judge::target(&request).map_err(told)?;
         if let Some(answer) = own_document(snapshot, connection, target.as_ref(), &request) {
             return answer.map(Passed::Document).map_err(told);
@@ -192,8 +196,7 @@ impl Gateway {
             std::borrow::Cow::Owned(path) => Some(path),
         };
         let authority = target.map(|target| target.authority);
-        let max_body_bytes = snapshot.config.server.limits.max_body_bytes;
-        let request = prepare(request, path, max_body_bytes, exchange).map_err(told)?;
+        let request = prepare(request, path, limits.max_body_bytes, exchange).map_err(told)?;
         // 5. The upstream.
         exchange.forwarding_to(route.upstream);
         let upstream = view.upstreams.get(route.upstream).expect("a route's upstream is one of its snapshot's");

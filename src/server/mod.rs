@@ -60,7 +60,8 @@ impl Peer {
 pub struct Limits {
     /// From the first byte of a request (or the accepted connection) to the end of its head; TLS handshake included.
     pub header_timeout: Duration,
-    /// A connection with no request is closed after this.
+    /// A connection with no request is closed after this, and so is one whose client takes nothing of a response for
+    /// as long. One HTTP/2 stream that is not read, on a connection that is, is not noticed.
     pub idle_timeout: Duration,
     /// Bytes of one request head.
     pub max_header_bytes: usize,
