@@ -91,6 +91,9 @@ pub trait Handler: 'static {
     /// What the drain of this worker waits for beside connections: tunnels, which left their connection.
     fn tunnels(&self) -> &Tunnels;
 
+    /// Called now and then, also when no request comes.
+    fn tick(&self);
+
     /// The worker ends: last chance to hand over what is buffered.
     fn finish(&self);
 }

@@ -46,6 +46,8 @@ impl Handler for Paths {
         &self.tunnels
     }
 
+    fn tick(&self) {}
+
     fn finish(&self) {}
 }
 

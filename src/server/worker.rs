@@ -202,13 +202,14 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    /// Moves the coarse time and ends connections that waited too long.
+    /// Moves the coarse time, lets the handler tidy up, and ends connections that waited too long.
     async fn sweep(self: Rc<Self>) {
         let shortest = self.limits.header_timeout.min(self.limits.idle_timeout);
         let pause = (shortest / 4).clamp(Duration::from_millis(10), Duration::from_millis(500));
         loop {
             tokio::time::sleep(pause).await;
             self.now.set(self.clock.uptime());
+            self.handler.tick();
             for connection in self.connections.borrow().values() {
                 if connection.activity.is_overdue(&self.limits) {
                     connection.task.abort();
