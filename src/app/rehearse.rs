@@ -85,7 +85,8 @@ async fn walk(
     let host =
         canonical_host(authority).ok_or(Denial::BadRequest { detail: "The request's Host is not a valid one." })?;
     told.steps.push(("host", host.to_string()));
-    let located = judge::locate(snapshot, Some(&host), url, method)?;
+    let located = judge::locate(snapshot, Some(&host), url, method)
+        .inspect_err(|_| told.steps.push(("path", url.path().to_owned())))?;
     let spelling = match &located.path {
         Cow::Borrowed(path) => (*path).to_owned(),
         Cow::Owned(path) => format!("{path} (judged and forwarded in this spelling)"),

@@ -107,8 +107,10 @@ fn tell(rehearsal: &Rehearsal) -> String {
         None => text.push_str("  verdict   allow\n"),
         Some(denial) => {
             text.push_str(&format!("  verdict   {}\n  why       {}\n", denial.code(), denial.detail()));
-            if let Denial::InsufficientScope { needed, .. } = denial {
-                text.push_str(&format!("  needed    {needed}\n"));
+            match denial {
+                Denial::InsufficientScope { needed, .. } => text.push_str(&format!("  needed    {needed}\n")),
+                Denial::MethodNotAllowed { allow } => text.push_str(&format!("  allowed   {allow}\n")),
+                _nothing_more => {}
             }
         }
     }
