@@ -5,6 +5,7 @@ mod demo;
 mod explain;
 pub mod sample_api;
 mod serve;
+mod token;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -73,6 +74,12 @@ enum Command {
     /// Everything listens on loopback. Prints commands to paste: get a token, call the API, be refused for each main
     /// reason, look at the metrics. With --once it runs them itself and shows request and verdict.
     Demo(demo::Args),
+    /// Get a token from any Authorization Server, as a client
+    ///
+    /// Prints the token and nothing else on standard output, so that it can stand in another command; whatever a person
+    /// should read goes to standard error. The client can be a service with a secret, or act for a person who signs in
+    /// with the browser, on another device, or by password.
+    Token(token::Args),
     /// Print shell completions
     ///
     /// For example: tollgate completions bash > /etc/bash_completion.d/tollgate
@@ -99,6 +106,7 @@ impl Cli {
             Command::Check(args) => check::run(&args),
             Command::Explain(args) => explain::run(&args),
             Command::Demo(args) => demo::run(&args),
+            Command::Token(args) => token::run(&args),
             Command::Completions { shell } => completions(shell),
         }
     }

@@ -21,6 +21,7 @@ mod word;
 
 pub use diagnostic::{Code, Diagnostic, Report, Severity, Source};
 pub use view::redacted;
+pub use word::url::is_loopback;
 
 use diagnostic::mask::mask;
 use read::{FromToml, Reader};
