@@ -261,7 +261,7 @@ fn explain_judges_written_claims() {
 fn help_teaches() {
     let help = run(&["--help"]);
     exits(&help, 0);
-    for command in ["serve", "check", "explain", "demo", "completions"] {
+    for command in ["serve", "check", "explain", "token", "demo", "completions"] {
         assert!(text(&help.stdout).contains(command), "{}", shown(&help));
         let own = run(&[command, "--help"]);
         exits(&own, 0);

@@ -80,7 +80,7 @@ mod tests {
 
     use super::*;
 
-    fn take(members: Value, asked: &[&str]) -> Result<Answer, Failure> {
+    fn take(members: &Value, asked: &[&str]) -> Result<Answer, Failure> {
         let asked: Vec<String> = asked.iter().map(ToString::to_string).collect();
         Answer::new("the token endpoint", members.as_object().unwrap().clone(), &asked)
     }
@@ -97,7 +97,7 @@ mod tests {
             (json!({"access_token": null}), "no text"),
         ];
         for (members, complaint) in cases {
-            let failure = take(members, &[]).unwrap_err().to_string();
+            let failure = take(&members, &[]).unwrap_err().to_string();
             assert!(failure.contains(complaint), "{failure}");
         }
     }
@@ -114,7 +114,7 @@ mod tests {
         ];
         for (mut members, asked, expected) in cases {
             members["access_token"] = json!("t");
-            let notes = take(members, asked).unwrap().notes;
+            let notes = take(&members, asked).unwrap().notes;
             assert_eq!(notes.len(), expected.len(), "{notes:?}");
             notes.iter().zip(expected).for_each(|(note, part)| assert!(note.contains(part), "{note}"));
         }

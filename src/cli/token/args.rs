@@ -9,28 +9,32 @@ use clap::ValueEnum;
 pub(super) use order::{Auth, Client, Flow, Issuer, Order, Redirect, Visit};
 
 const EXAMPLES: &str = "\
-Examples:
-  A service, as itself; the secret is in a file (or in TOLLGATE_CLIENT_SECRET):
-    tollgate token --issuer https://login.example.com --client-id batch --client-secret-file secret.txt \\
-        --scope orders:read
+Examples (AS=https://login.example.com):
+  A service, as itself; the secret is in a file, or in TOLLGATE_CLIENT_SECRET:
+    tollgate token --issuer $AS --client-id batch --client-secret-file secret
 
   A person signs in with the browser; the client has no secret:
-    tollgate token --issuer https://login.example.com --client-id cli --scope 'openid orders:read'
+    tollgate token --issuer $AS --client-id cli --scope 'openid orders:read'
 
-  On a machine without a browser: sign in on another one, with a code
-    tollgate token --issuer https://login.example.com --client-id cli --flow device
+  A machine without a browser: the person signs in elsewhere, with a code:
+    tollgate token --issuer $AS --client-id cli --flow device
 
-  Call an API with it:
-    curl -H \"Authorization: Bearer $(tollgate token --issuer ... --client-id ...)\" https://api.example.com/orders
+  Call an API:
+    TOKEN=$(tollgate token --issuer $AS --client-id cli)
+    curl -H \"Authorization: Bearer $TOKEN\" https://api.example.com/orders
 
-  Look into it:
-    tollgate token --issuer ... --client-id ... --decode > /dev/null
+  See what is in the token:
+    tollgate token --issuer $AS --client-id cli --decode > /dev/null
 
-  Keep the refresh token, and use it later:
-    tollgate token --issuer ... --client-id cli --scope offline_access --json | jq -r .refresh_token > refresh.txt
-    tollgate token --issuer ... --client-id cli --flow refresh --refresh-token-file refresh.txt
+  Keep the refresh token for later:
+    umask 077
+    tollgate token --issuer $AS --client-id cli --scope offline_access --json |
+        jq -r .refresh_token > refresh
+    tollgate token --issuer $AS --client-id cli --flow refresh \\
+        --refresh-token-file refresh
 
-Exit codes: 0 a token, 1 refused by the server, 2 the command line is wrong, 3 something broke or cannot be trusted.";
+Exit codes: 0 a token, 1 refused by the server, 2 command line wrong, 3 something
+broke, or an answer cannot be trusted.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES, after_help = "More with --help: what each flow is for, and examples.")]
@@ -74,19 +78,29 @@ pub(in crate::cli) struct Args {
     pub(in crate::cli) decode: bool,
 
     /// Print the address to open, and open nothing
-    #[arg(long, help_heading = "Flows code and implicit")]
+    #[arg(long, help_heading = "Signing in (flows code, implicit, device)")]
     no_browser: bool,
     /// The port of 127.0.0.1 to wait on [default: one that is free]
-    #[arg(long, help_heading = "Flows code and implicit", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, help_heading = "Signing in (flows code, implicit, device)", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
     /// The redirect URI as it is registered, on this machine [default: http://127.0.0.1:PORT/callback]
     ///
     /// The host is 127.0.0.1, [::1] or localhost. Without a port in it, one that is free is taken, which servers allow
     /// for clients on a person's machine (RFC 8252, section 7.3).
-    #[arg(long, value_name = "URL", help_heading = "Flows code and implicit", conflicts_with = "port")]
+    #[arg(
+        long,
+        value_name = "URL",
+        help_heading = "Signing in (flows code, implicit, device)",
+        conflicts_with = "port"
+    )]
     redirect_uri: Option<String>,
-    /// How long to wait for the person to sign in [default: 300; with device, as long as the code is good]
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    /// How long to wait for the person [default: 300; with device, as long as the code is good]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        help_heading = "Signing in (flows code, implicit, device)",
+        value_parser = clap::value_parser!(u64).range(1..=86_400)
+    )]
     wait: Option<u64>,
 
     /// Who signs in, for the flow password

@@ -191,9 +191,11 @@ impl Desk {
                 "The answer has arrived",
                 "You can close this page and go back to the terminal.".into(),
             ),
-            Err(Failure::Refused(refusal)) => {
-                (StatusCode::OK, "The server refused", format!("{}. The terminal shows more.", shown(&refusal.code)))
-            }
+            Err(Failure::Refused(refusal)) => (
+                StatusCode::OK,
+                "The server refused",
+                format!("It says {}. The terminal shows more.", shown(&refusal.code)),
+            ),
             Err(_) => (
                 StatusCode::BAD_REQUEST,
                 "This answer was not accepted",

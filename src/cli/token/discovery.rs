@@ -73,12 +73,14 @@ async fn ask(fetch: &dyn Fetch, url: &Url, timeout: Duration) -> Result<Result<M
 
 impl Metadata {
     fn read(members: Map<String, Value>, issuer: &Issuer) -> Result<Self, Failure> {
-        let named = members.get("issuer").and_then(Value::as_str).unwrap_or_default();
-        if named != issuer.text {
-            let what = format!("the metadata of {} is another issuer's: {:?}", shown(&issuer.text), shown(named));
-            return Err(
-                Failure::fault(what).help("if that is the server you mean, give its name as --issuer, to the letter")
-            );
+        match members.get("issuer").and_then(Value::as_str) {
+            Some(named) if named == issuer.text => {}
+            Some(named) => {
+                let (asked, named) = (shown(&issuer.text), shown(named));
+                let what = format!("the metadata of {asked} is that of another issuer, {named}");
+                return Err(Failure::fault(what).help(format!("if that is the server you mean: --issuer {named}")));
+            }
+            None => return Err(Failure::fault(format!("the metadata of {} names no issuer", shown(&issuer.text)))),
         }
         let mut endpoints = Vec::new();
         for name in ENDPOINTS {

@@ -18,9 +18,11 @@ pub(super) fn of(refusal: &Refusal, order: &Order, server: &Server<'_>) -> Optio
     };
     Some(match refusal.code.as_str() {
         "invalid_client" => client(&order.client.auth).to_owned(),
-        "unauthorized_client" => "this client is not allowed this flow: allow it where the client is registered".into(),
+        "unauthorized_client" => {
+            format!("this client may not use {}: allow it where the client is registered", order.flow.name())
+        }
         "unsupported_grant_type" => {
-            format!("the server does not do this flow at all{}", announced("grant_types_supported"))
+            format!("the server does not do {}{}", order.flow.name(), announced("grant_types_supported"))
         }
         "unsupported_response_type" => {
             format!("the server does not answer in this way; try --flow code{}", announced("response_types_supported"))

@@ -25,7 +25,9 @@ pub(super) async fn secret(question: &str) -> Result<Secret, Failure> {
         io::stdin().read_line(&mut line).map(|_| line)
     });
     let line = line.await.map_err(|_| Failure::fault("the prompt broke off"))?.map_err(|error| fault(&error))?;
-    drop(quiet);
+    if let Some(mut quiet) = quiet {
+        quiet.answered = true;
+    }
     one_line(&line).map_err(|why| Failure::usage(format!("the password on standard input: {why}")))
 }
 
@@ -34,7 +36,10 @@ fn fault(error: &io::Error) -> Failure {
 }
 
 /// While it lives, standard input does not echo.
-struct Quiet(Termios);
+struct Quiet {
+    before: Termios,
+    answered: bool,
+}
 
 impl Quiet {
     fn begin() -> io::Result<Self> {
@@ -44,13 +49,17 @@ impl Quiet {
         // The end of the line is echoed, so that what comes next does not stand beside the question.
         silent.local_modes.insert(LocalModes::ECHONL);
         tcsetattr(io::stdin(), OptionalActions::Flush, &silent)?;
-        Ok(Self(before))
+        Ok(Self { before, answered: false })
     }
 }
 
 impl Drop for Quiet {
     fn drop(&mut self) {
         // A terminal that is gone needs no echo.
-        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
+        if !self.answered {
+            // What is told next must not stand beside the question.
+            let _ = writeln!(io::stderr().lock());
+        }
     }
 }

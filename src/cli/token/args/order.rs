@@ -112,6 +112,20 @@ pub(in crate::cli::token) enum Flow {
     },
 }
 
+impl Flow {
+    /// As users type it.
+    pub(in crate::cli::token) fn name(&self) -> String {
+        typed(match self {
+            Self::ClientCredentials => FlowName::ClientCredentials,
+            Self::Code(_) => FlowName::Code,
+            Self::Implicit(_) => FlowName::Implicit,
+            Self::Password { .. } => FlowName::Password,
+            Self::Refresh { .. } => FlowName::Refresh,
+            Self::Device { .. } => FlowName::Device,
+        })
+    }
+}
+
 /// A visit of a person to the authorization endpoint.
 #[derive(Debug)]
 pub(in crate::cli::token) struct Visit {

@@ -165,7 +165,7 @@ mod tests {
             let failure = Device::read(broken.as_object().unwrap()).unwrap_err().to_string();
             assert!(failure.contains(missing), "{failure}");
         }
-        let mut odd = good.clone();
+        let mut odd = good;
         odd["user_code"] = json!("\u{1b}[2J");
         odd["interval"] = json!(0);
         let odd = Device::read(odd.as_object().unwrap()).unwrap();
