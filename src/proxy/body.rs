@@ -87,7 +87,7 @@ impl RequestBody {
     }
 
     /// A copy of a request that has no body and may be repeated without harm (RFC 9110 section 9.2.2).
-    pub(super) fn spare(request: &Request<Self>) -> Option<Request<Self>> {
+    pub(super) fn spare(request: &Request<Self>) -> Option<Box<Request<Self>>> {
         let harmless = request.method().is_idempotent() && request.body().is_end_stream();
         // An upgrade belongs to the request that was sent.
         if !harmless || request.headers().contains_key(http::header::UPGRADE) {
@@ -98,7 +98,7 @@ impl RequestBody {
         *spare.uri_mut() = request.uri().clone();
         *spare.version_mut() = request.version();
         *spare.headers_mut() = request.headers().clone();
-        Some(spare)
+        Some(Box::new(spare))
     }
 
     /// Counts the bytes that will have come, for whoever holds the count; none when there is no body.

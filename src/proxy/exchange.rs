@@ -61,7 +61,7 @@ pub(super) async fn exchange(
             // One that lay idle may be closed by the server in the very moment of writing. What can be repeated without
             // harm (RFC 9110 section 9.2.2) is.
             Err(Failure::Fault(FaultKind::Protocol, Some(cause))) if spare.is_some() && is_closed(&*cause) => {
-                (*request, fresh) = (spare, true);
+                (*request, fresh) = (spare.map(|spare| *spare), true);
             }
             Err(Failure::Unsent(_, error)) => {
                 return Err(fault(FaultKind::Unreachable).because(ConnectError::Closed(error)));

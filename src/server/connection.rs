@@ -122,7 +122,12 @@ pub(super) async fn serve_cleartext<H: Handler>(serving: Serving<H>, stream: Tcp
     let mut stream = Gather(stream);
     let sniffed = tokio::time::timeout(serving.limits.header_timeout, sniff(&mut stream)).await;
     let Ok(Ok((seen, is_http2))) = sniffed else { return };
-    if is_http2 { serve_http2(serving, stream, seen).await } else { serve_http1(serving, stream, seen).await }
+    // Boxed, so that the task of a connection takes the memory of what it is, not of what it might have been.
+    if is_http2 {
+        Box::pin(serve_http2(serving, stream, seen)).await;
+    } else {
+        Box::pin(serve_http1(serving, stream, seen)).await;
+    }
 }
 
 /// Reads until the bytes can no longer, or do, spell the preface of HTTP/2.

@@ -285,7 +285,7 @@ impl<H: Handler> Worker<H> {
         let task = tokio::task::spawn_local(async move {
             match tls {
                 None => serve_cleartext(worker.serving(peer, mine), stream).await,
-                Some(acceptor) => worker.serve_tls(peer, mine, acceptor, stream).await,
+                Some(acceptor) => Box::pin(worker.serve_tls(peer, mine, acceptor, stream)).await,
             }
             drop(counted);
         });
@@ -306,9 +306,9 @@ impl<H: Handler> Worker<H> {
         peer.tls = Some(PeerTls { certificate });
         let serving = self.serving(peer, activity);
         if is_http2 {
-            serve_http2(serving, stream, Bytes::new()).await;
+            Box::pin(serve_http2(serving, stream, Bytes::new())).await;
         } else {
-            serve_http1(serving, stream, Bytes::new()).await;
+            Box::pin(serve_http1(serving, stream, Bytes::new())).await;
         }
     }
 
