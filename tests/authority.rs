@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails like the test itself")]
 
+#[path = "authority/authorize_refusals.rs"]
+mod authorize_refusals;
+#[path = "authority/flows.rs"]
+mod flows;
 #[path = "authority/harness.rs"]
 mod harness;
 #[path = "authority/refusals.rs"]
@@ -52,6 +56,10 @@ fn both_metadata_documents_announce_what_works_and_nothing_else() {
     openid["id_token_signing_alg_values_supported"] = json!(["RS256", "ES256", "EdDSA", "PS256"]);
     openid["userinfo_endpoint"] = json!(format!("{issuer}/userinfo"));
     openid["end_session_endpoint"] = json!(format!("{issuer}/logout"));
+    for channel in ["back", "front"] {
+        openid[format!("{channel}channel_logout_supported")] = json!(true);
+        openid[format!("{channel}channel_logout_session_supported")] = json!(true);
+    }
     openid["claims_parameter_supported"] = json!(true);
     openid["claim_types_supported"] = json!(["normal"]);
     openid["request_parameter_supported"] = json!(false);

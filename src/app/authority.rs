@@ -48,5 +48,7 @@ fn client(client: &model::AuthorityClient) -> Client {
         access_tokens: if client.opaque_tokens { TokenForm::Opaque } else { TokenForm::Jwt },
         redirect_uris: client.redirect_uris.clone(),
         post_logout_redirect_uris: client.post_logout_redirect_uris.clone(),
+        backchannel_logout_uri: client.backchannel_logout_uri.clone(),
+        frontchannel_logout_uri: client.frontchannel_logout_uri.clone(),
     }
 }

@@ -20,6 +20,14 @@ pub(super) fn openid_configuration(settings: &Settings, endpoints: &Endpoints) -
     document["id_token_signing_alg_values_supported"] = names(SigningAlgorithm::ALL, |alg| alg.name());
     document["userinfo_endpoint"] = json!(endpoints.userinfo.url);
     document["end_session_endpoint"] = json!(endpoints.end_session.url);
+    for notice in [
+        "backchannel_logout_supported",
+        "backchannel_logout_session_supported",
+        "frontchannel_logout_supported",
+        "frontchannel_logout_session_supported",
+    ] {
+        document[notice] = json!(true);
+    }
     document["claims_parameter_supported"] = json!(true);
     document["claim_types_supported"] = json!(["normal"]);
     document["request_parameter_supported"] = json!(false);

@@ -76,6 +76,10 @@ pub struct Client {
     pub redirect_uris: Vec<String>,
     /// Where browsers may be sent after signing out.
     pub post_logout_redirect_uris: Vec<String>,
+    /// Where the client is told of a sign-out by the authority itself; an absolute URL.
+    pub backchannel_logout_uri: Option<String>,
+    /// Where the client is told of a sign-out in a frame of the browser; an absolute URL.
+    pub frontchannel_logout_uri: Option<String>,
 }
 
 impl Client {
@@ -197,6 +201,8 @@ pub(super) mod tests_support {
             access_tokens: TokenForm::default(),
             redirect_uris: Vec::new(),
             post_logout_redirect_uris: Vec::new(),
+            backchannel_logout_uri: None,
+            frontchannel_logout_uri: None,
         }
     }
 }

@@ -388,6 +388,10 @@ pub struct AuthorityClient {
     pub redirect_uris: Vec<String>,
     /// Where browsers may be sent after signing out, as written.
     pub post_logout_redirect_uris: Vec<String>,
+    /// Where the authority tells the client of a sign-out.
+    pub backchannel_logout_uri: Option<String>,
+    /// Where a frame of the browser does.
+    pub frontchannel_logout_uri: Option<String>,
 }
 
 /// How a client of the embedded authority authenticates.

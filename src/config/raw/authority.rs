@@ -94,9 +94,9 @@ table! {
         /// Where browsers may be sent after signing out.
         post_logout_redirect_uris: List<RedirectUri>,
         /// Where the client hears of a logout, from the authority.
-        backchannel_logout_uri: WebUrl => later,
+        backchannel_logout_uri: WebUrl,
         /// Where the client hears of a logout, by the browser.
-        frontchannel_logout_uri: WebUrl => later,
+        frontchannel_logout_uri: WebUrl,
         /// A file with the client's public keys.
         jwks_file: FilePath => later,
     }

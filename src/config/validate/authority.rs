@@ -169,6 +169,8 @@ fn client(raw: &raw::Client, header: &Span, check: &mut Check<'_, '_>) -> Option
         signing_alg: raw.signing_alg.get()?.as_str(),
         redirect_uris: redirect_uris?,
         post_logout_redirect_uris: post_logout_redirect_uris?,
+        backchannel_logout_uri: raw.backchannel_logout_uri.get().map(|url| url.text.clone()),
+        frontchannel_logout_uri: raw.frontchannel_logout_uri.get().map(|url| url.text.clone()),
     })
 }
 
