@@ -31,16 +31,31 @@ fn both_metadata_documents_announce_what_works_and_nothing_else() {
     let issuer = format!("http://{}", authority.address);
     let metadata = json!({
         "issuer": issuer,
+        "authorization_endpoint": format!("{issuer}/authorize"),
         "token_endpoint": format!("{issuer}/token"),
+        "introspection_endpoint": format!("{issuer}/introspect"),
+        "revocation_endpoint": format!("{issuer}/revoke"),
         "jwks_uri": format!("{issuer}/jwks"),
-        "response_types_supported": [],
-        "grant_types_supported": ["client_credentials"],
-        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+        "response_types_supported":
+            ["code", "token", "id_token", "id_token token", "code id_token", "code token", "code id_token token"],
+        "response_modes_supported": ["query", "fragment", "form_post"],
+        "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": true,
+        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials", "password", "implicit"],
+        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
+        "revocation_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
+        "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
         "scopes_supported": ["orders:read", "orders:write"],
     });
     let mut openid = metadata.clone();
     openid["subject_types_supported"] = json!(["public"]);
-    openid["id_token_signing_alg_values_supported"] = json!(["RS256", "ES256", "EdDSA"]);
+    openid["id_token_signing_alg_values_supported"] = json!(["RS256", "ES256", "EdDSA", "PS256"]);
+    openid["userinfo_endpoint"] = json!(format!("{issuer}/userinfo"));
+    openid["end_session_endpoint"] = json!(format!("{issuer}/logout"));
+    openid["claims_parameter_supported"] = json!(true);
+    openid["claim_types_supported"] = json!(["normal"]);
+    openid["request_parameter_supported"] = json!(false);
+    openid["request_uri_parameter_supported"] = json!(false);
     for (path, expected) in [(OAUTH, metadata), (OPENID, openid)] {
         let answer = authority.get(path);
         assert_eq!((answer.status, answer.json()), (200, expected), "{path}");
@@ -85,6 +100,7 @@ fn the_key_set_is_public_and_named_by_thumbprint() {
         BTreeSet::from(["kty", "n", "e", "kid", "use", "alg"]),
         BTreeSet::from(["kty", "crv", "x", "y", "kid", "use", "alg"]),
         BTreeSet::from(["kty", "crv", "x", "kid", "use", "alg"]),
+        BTreeSet::from(["kty", "n", "e", "kid", "use", "alg"]),
     ];
     assert_eq!(shown, expected);
     let modulus = URL_SAFE_NO_PAD.decode(document["keys"][0]["n"].as_str().unwrap()).unwrap();
@@ -99,9 +115,12 @@ fn members(object: &Value) -> BTreeSet<&str> {
 fn tokens_verify_against_the_published_keys() {
     let authority = Running::start();
     let keys: JwkSet = serde_json::from_slice(&authority.get("/jwks").body).unwrap();
-    for (client, algorithm) in
-        [("machine", Algorithm::RS256), ("machine-es256", Algorithm::ES256), ("machine-eddsa", Algorithm::EdDSA)]
-    {
+    for (client, algorithm) in [
+        ("machine", Algorithm::RS256),
+        ("machine-es256", Algorithm::ES256),
+        ("machine-eddsa", Algorithm::EdDSA),
+        ("machine-ps256", Algorithm::PS256),
+    ] {
         let answer = authority.post(
             "/token",
             &[basic(client, "machine-secret")],

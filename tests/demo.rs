@@ -148,7 +148,7 @@ impl Demo {
     fn paste(&self, steps: &[Step]) -> Output {
         let mut script = String::new();
         for step in steps {
-            let endless = step.command.trim_start().starts_with("curl -N");
+            let endless = step.command.trim_start().starts_with("curl -sN");
             let command =
                 if endless { format!("timeout 3 {}", step.command.trim_start()) } else { step.command.clone() };
             script.push_str(&format!("echo '=== step'\n{command}echo\n"));

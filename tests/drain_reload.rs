@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -297,4 +298,23 @@ fn a_new_certificate_is_shown() {
         (shook.server == second.der()).then_some(())
     });
     assert_eq!(kept.call(&Request::get("/base/x")).status, 200, "the old connection lives");
+}
+
+#[test]
+fn a_config_replaced_by_a_pipe_or_a_device_neither_hangs_nor_fills_memory() {
+    let upstream = Upstream::echo();
+    let mut gateway = Gateway::start(&config(&upstream, &[BASE]));
+    let file = gateway.folder().join("tollgate.toml");
+    let failures = |gateway: &Gateway| gateway.metric("tollgate_config_reloads_total", &["result=\"failed\""]);
+    for (count, replace) in [(1.0, "mkfifo"), (2.0, "ln -s /dev/zero"), (3.0, "mkdir")] {
+        std::fs::remove_file(&file).expect("it is there");
+        let line = format!("{replace} '{}'", file.display());
+        assert!(Command::new("sh").args(["-c", &line]).status().expect("a shell").success(), "{line}");
+        gateway.signal("HUP");
+        gateway.until("the reload has failed", || (failures(&gateway) >= count).then_some(()));
+        assert_eq!(gateway.call(&Request::get("/base/x")).status, 200, "the old config serves after {line}");
+    }
+    assert!(gateway.stderr().contains("not a regular file"), "{}", gateway.logs());
+    gateway.signal("TERM");
+    assert_eq!(gateway.wait_exit(PATIENCE).code(), Some(0), "it still listens to signals");
 }

@@ -431,3 +431,24 @@ fn noise_is_survived() {
     assert!(gateway.is_alive() && upstream.drain().is_empty());
     assert_eq!(gateway.call(&Request::get("/public/x")).status, 200);
 }
+
+#[test]
+fn max_headers_holds_for_http2_too() {
+    let upstream = Upstream::echo();
+    let (_issuer, gateway) = start("[server.limits]\nmax_headers = 20", &upstream.toml("api"));
+    runtime().block_on(async {
+        let mut client = h2::Client::cleartext(gateway.http()).await;
+        for (name, count, status) in [("x-a", 15, 200), ("x-a", 25, 431), ("cookie", 200, 200)] {
+            let mut request = h2::request("GET", "/public/x", None);
+            for number in 0..count {
+                request = request.header(name, format!("a={number}"));
+            }
+            let answer = client.call(request.body(h2::empty()).expect("a request")).await;
+            assert_eq!(answer.status, status, "{count} x {name}");
+            if status == 431 {
+                assert!(String::from_utf8_lossy(&answer.body).contains("\"headers_too_large\""), "{answer:?}");
+            }
+        }
+    });
+    assert_eq!(upstream.seen().len(), 2, "the refused one did not arrive");
+}

@@ -1,6 +1,6 @@
 //! The settings of the embedded authority, from the config.
 
-use crate::authority::{Client, ClientAuth, Grant, Settings, SigningAlgorithm, User};
+use crate::authority::{Client, ClientAuth, Grant, RefreshLifetimes, Settings, SigningAlgorithm, TokenForm, User};
 use crate::config::model;
 
 pub(super) fn settings(authority: &model::Authority) -> Settings {
@@ -9,6 +9,14 @@ pub(super) fn settings(authority: &model::Authority) -> Settings {
         issuer: authority.issuer.clone(),
         audience: authority.audience.clone(),
         token_lifetime: authority.token_lifetime,
+        code_lifetime: authority.code_lifetime,
+        refresh: RefreshLifetimes {
+            idle: authority.refresh_token_idle,
+            absolute: authority.refresh_token_lifetime,
+            grace: authority.refresh_token_grace,
+        },
+        session_lifetime: authority.session_lifetime,
+        scopes: authority.scopes.clone(),
         users: authority.users.iter().map(user).collect(),
         clients: authority.clients.iter().map(client).collect(),
     }
@@ -24,6 +32,7 @@ fn user(user: &model::AuthorityUser) -> User {
 }
 
 fn client(client: &model::AuthorityClient) -> Client {
+    let signing = SigningAlgorithm::ALL.iter().find(|algorithm| algorithm.name() == client.signing_alg);
     Client {
         id: client.id.clone(),
         secret: client.secret.clone(),
@@ -31,9 +40,13 @@ fn client(client: &model::AuthorityClient) -> Client {
         grants: client.grants.iter().filter_map(|name| Grant::from_name(name)).collect(),
         scopes: client.scopes.clone(),
         auth: client.auth.map(|auth| match auth {
-            model::ClientAuth::Basic => ClientAuth::Basic,
-            model::ClientAuth::Post => ClientAuth::Post,
+            model::AuthorityAuth::None => ClientAuth::None,
+            model::AuthorityAuth::Basic => ClientAuth::Basic,
+            model::AuthorityAuth::Post => ClientAuth::Post,
         }),
-        signing_alg: SigningAlgorithm::default(),
+        signing_alg: signing.copied().unwrap_or_default(),
+        access_tokens: if client.opaque_tokens { TokenForm::Opaque } else { TokenForm::Jwt },
+        redirect_uris: client.redirect_uris.clone(),
+        post_logout_redirect_uris: client.post_logout_redirect_uris.clone(),
     }
 }

@@ -73,6 +73,18 @@ pub struct Addresses {
     pub authority: Option<SocketAddr>,
 }
 
+impl Addresses {
+    fn tell(&self) {
+        let listed = |addresses: &[SocketAddr]| {
+            let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+            texts.join(" ")
+        };
+        let [http, https] = [&self.http, &self.https].map(|addresses| listed(addresses));
+        let [admin, authority] = [self.admin, self.authority].map(|address| listed(address.as_slice()));
+        tracing::info!(http, https, admin, authority, "the gateway serves");
+    }
+}
+
 /// A gateway that serves.
 pub struct Running {
     addresses: Addresses,
@@ -141,7 +153,7 @@ pub fn start(config: Config, out: Box<dyn io::Write + Send>) -> Result<Running, 
     let make = move |_index| Gateway::new(gateways.clone());
     let workers = server::start(listeners, server.workers, &limits, &clock, make).map_err(StartError::Runtime)?;
     readiness.task("workers").ok();
-    tracing::info!(http = ?addresses.http, https = ?addresses.https, admin = ?addresses.admin, "the gateway serves");
+    addresses.tell();
     Ok(Running {
         addresses,
         runtime,
@@ -166,7 +178,7 @@ impl Running {
 
     /// Takes no new connections, lets the requests in flight end, at most `drain_timeout`, and ends.
     pub fn stop(self) {
-        tracing::info!(patience = ?self.drain_timeout, "draining");
+        tracing::info!(patience_s = self.drain_timeout.as_secs_f64(), "draining");
         self.workers.drain(self.drain_timeout);
         self.stop.send_replace(true);
         if !self.log.drain(Duration::from_secs(2)) {

@@ -85,7 +85,8 @@ async fn walk(
     let host =
         canonical_host(authority).ok_or(Denial::BadRequest { detail: "The request's Host is not a valid one." })?;
     told.steps.push(("host", host.to_string()));
-    let located = judge::locate(snapshot, Some(&host), url, method)?;
+    let located = judge::locate(snapshot, Some(&host), url, method)
+        .inspect_err(|_| told.steps.push(("path", url.path().to_owned())))?;
     let spelling = match &located.path {
         Cow::Borrowed(path) => (*path).to_owned(),
         Cow::Owned(path) => format!("{path} (judged and forwarded in this spelling)"),
@@ -157,20 +158,29 @@ fn written(
     mut claims: Map<String, Value>,
     now: UnixTime,
 ) -> Result<Principal, Rejection> {
-    let rule = &snapshot.routes[route].rule;
-    let position = match claims.get("iss").and_then(Value::as_str) {
-        Some(iss) => snapshot.issuer(iss).map(|(position, _)| position),
-        None => rule.issuers.first().copied(),
+    let compiled = &snapshot.routes[route];
+    let issuer = match claims.get("iss").and_then(Value::as_str) {
+        Some(iss) => Some(judge::trusted_issuer(snapshot, compiled, iss)?),
+        None => compiled.rule.issuers.first().and_then(|position| snapshot.issuers.get(*position)),
     };
-    let Some(issuer) = position.and_then(|position| snapshot.issuers.get(position)) else {
-        return Err(Rejection::new(RejectionCode::UnknownIssuer, "`iss` of the claims is no issuer of the config"));
+    let Some(issuer) = issuer else {
+        return Err(Rejection::new(RejectionCode::UnknownIssuer, "the config has no issuer"));
     };
-    if !claims.contains_key("aud")
-        && let Some(audience) = rule.audiences.first()
+    let name = issuer.checks.audience_claim();
+    if !claims.contains_key(name)
+        && let Some(audience) = good_audience(&compiled.rule.audiences, issuer.checks.audiences())
     {
-        claims.insert("aud".into(), Value::from(audience.as_str()));
+        claims.insert(name.into(), audience);
     }
     issuer.checks.principal_from_claims(claims, now)
+}
+
+/// What a token must be meant for, when a route asks for more than its issuer does: one audience that pleases both, or
+/// two that do so together.
+fn good_audience(of_route: &[String], of_issuer: &[String]) -> Option<Value> {
+    let first = of_route.first()?;
+    let both = of_route.iter().find(|audience| of_issuer.contains(audience));
+    Some(both.map_or_else(|| json!([of_issuer.first(), first]), |audience| json!(audience)))
 }
 
 fn describe(principal: &Principal, snapshot: &Snapshot) -> String {
@@ -181,4 +191,134 @@ fn describe(principal: &Principal, snapshot: &Snapshot) -> String {
         if principal.scopes.is_empty() { "no scopes".into() } else { format!("scopes {}", principal.scopes.joined()) };
     let client = principal.client.as_deref().map(|client| format!(", client {client}")).unwrap_or_default();
     format!("{subject:?} of issuer {issuer:?}{client}, {scopes}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+    use std::path::Path;
+
+    const CONFIG: &str = r#"
+[issuers.one]
+issuer = "https://one.test"
+audiences = ["https://api.test", "https://other.test"]
+
+[issuers.two]
+issuer = "https://two.test"
+audiences = ["https://api.test"]
+
+[upstreams.api]
+servers = ["http://127.0.0.1:9"]
+
+[[routes]]
+name = "orders"
+hosts = ["api.test"]
+path = "/orders/{id}"
+methods = ["GET"]
+upstream = "api"
+issuers = ["one"]
+audiences = ["https://other.test"]
+scopes = ["orders:read"]
+claims = { "/department" = ["sales"] }
+
+[[routes]]
+name = "both"
+path = "/both"
+upstream = "api"
+audiences = ["https://third.test"]
+
+[[routes]]
+name = "maybe"
+path = "/maybe"
+upstream = "api"
+access = "optional"
+
+[[routes]]
+name = "open"
+path = "/open"
+upstream = "api"
+access = "public"
+"#;
+
+    fn snapshot() -> Snapshot {
+        let loaded = config::parse(CONFIG, "a.toml", &config::System::of(Path::new("a.toml"))).expect("a good config");
+        Snapshot::compile(loaded.config, &crate::app::system_means(), None).expect("it names no files")
+    }
+
+    async fn ask(snapshot: &Snapshot, method: &str, url: &str, caller: Caller) -> Rehearsal {
+        let (method, url) = (method.parse().expect("a method"), url.parse().expect("a URL"));
+        rehearse(snapshot, &method, &url, caller, UnixTime::from_secs(1_800_000_000)).await
+    }
+
+    fn claims(claims: &Value) -> Caller {
+        Caller::Claims(claims.as_object().cloned().expect("an object"))
+    }
+
+    #[tokio::test]
+    async fn verdicts_are_those_of_the_gateway() {
+        let snapshot = snapshot();
+        let good = json!({"scope": "orders:read", "department": "sales"});
+        let with = |name: &str, value: Value| {
+            let mut claims = good.clone();
+            claims[name] = value;
+            claims
+        };
+        let orders = "https://api.test/orders/7";
+        let cases = [
+            ("GET", orders, None, "no_credential"),
+            ("GET", orders, Some(good.clone()), "allow"),
+            ("GET", orders, Some(json!({"department": "sales"})), "insufficient_scope"),
+            ("GET", orders, Some(with("department", json!(["it", "sales"]))), "allow"),
+            ("GET", orders, Some(with("department", json!("it"))), "claim_refused"),
+            ("GET", orders, Some(with("aud", json!("https://api.test"))), "wrong_audience"),
+            ("GET", orders, Some(with("aud", json!("https://elsewhere.test"))), "wrong_audience"),
+            ("GET", orders, Some(with("iss", json!("https://two.test"))), "unknown_issuer"),
+            ("GET", "https://api.test/both", Some(json!({})), "allow"),
+            ("GET", orders, Some(with("iss", json!("https://three.test"))), "unknown_issuer"),
+            ("GET", orders, Some(with("iss", json!(1))), "malformed_token"),
+            ("GET", orders, Some(with("exp", json!(1_000_000_000))), "expired"),
+            ("GET", orders, Some(with("nbf", json!(1_900_000_000))), "not_yet_valid"),
+            ("GET", orders, Some(with("scope", json!(7))), "malformed_token"),
+            ("POST", orders, Some(good.clone()), "method_not_allowed"),
+            ("GET", "https://other.test/orders/7", Some(good.clone()), "no_route"),
+            ("GET", "https://API.test.:8443/orders/7", Some(good.clone()), "allow"),
+            ("GET", "https://api.test/orders/%2e%2e", Some(good.clone()), "ambiguous_path"),
+            ("GET", "https://api.test/maybe", None, "allow"),
+            ("GET", "https://api.test/maybe", Some(json!({"exp": 1})), "expired"),
+            ("GET", "https://api.test/open", Some(json!({"exp": 1})), "allow"),
+        ];
+        for (method, url, written, verdict) in cases {
+            let caller = written.as_ref().map_or(Caller::Anonymous, claims);
+            let rehearsal = ask(&snapshot, method, url, caller).await;
+            assert_eq!(rehearsal.verdict(), verdict, "{method} {url} {written:?}: {rehearsal:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_token_is_verified_and_no_header_can_be_smuggled_with_it() {
+        let snapshot = snapshot();
+        for (token, verdict) in [
+            ("x", "malformed_token"),
+            ("x y", "bad_credential_syntax"),
+            ("x\r\nhost: y", "bad_credential_syntax"),
+            ("", "bad_credential_syntax"),
+        ] {
+            let rehearsal = ask(&snapshot, "GET", "https://api.test/orders/7", Caller::Token(token.into())).await;
+            assert_eq!(rehearsal.verdict(), verdict, "{token:?}: {rehearsal:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_program_reads_where_the_request_goes_and_why_it_is_refused() {
+        let snapshot = snapshot();
+        let caller = claims(&json!({"scope": "orders:write"}));
+        let rehearsal = ask(&snapshot, "GET", "https://api.test/orders/7", caller).await;
+        let told = rehearsal.to_json(&snapshot);
+        assert_eq!((&told["verdict"], &told["route"]), (&json!("insufficient_scope"), &json!("orders")));
+        assert_eq!(told["upstream"], "api");
+        assert!(told["detail"].as_str().is_some_and(|detail| detail.contains("orders:read")), "{told}");
+        let steps: Vec<&Value> = told["steps"].as_array().into_iter().flatten().map(|step| &step["step"]).collect();
+        assert_eq!(steps, ["host", "path", "route", "rule", "caller"], "no upstream is reached");
+    }
 }

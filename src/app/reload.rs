@@ -36,7 +36,7 @@ pub struct Watched {
     seen: Option<Contents>,
 }
 
-/// Digest by path; `None` for a file that cannot be read.
+/// Digest by path; `None` for what cannot be read or is no regular file.
 type Contents = BTreeMap<PathBuf, Option<[u8; 32]>>;
 
 impl Watched {
@@ -51,7 +51,7 @@ impl Watched {
 
     fn look(&self) -> Contents {
         let paths = self.files.iter().chain(std::iter::once(&self.config));
-        paths.map(|path| (path.clone(), std::fs::read(path).ok().map(|bytes| sha256(&bytes)))).collect()
+        paths.map(|path| (path.clone(), config::read_regular(path).ok().map(|bytes| sha256(&bytes)))).collect()
     }
 
     /// Whether the content has changed since it was last acted upon, and has come to rest.
@@ -126,7 +126,7 @@ impl Signals {
 
 impl Running {
     fn reload(&self, watched: &mut Watched, diagnostics: Option<&Diagnostics>) {
-        let loaded = config::load(&watched.config);
+        let loaded = config::load_regular(&watched.config);
         let outcome = match &loaded {
             Ok(loaded) => self.replace(&loaded.config, diagnostics),
             Err(report) => Err(tell(report)),

@@ -32,6 +32,9 @@ pub(super) fn authenticate<'a>(
     let shown = Shown::read(headers, form)?;
     let client = clients.iter().find(|client| client.id == shown.id);
     let expected = client.and_then(|client| client.secret.as_ref());
+    if client.is_some_and(|client| client.auth == Some(ClientAuth::None)) && shown.secret.is_some() {
+        return Err(ErrorCode::InvalidClient.because("this client is registered for none, and shows a secret"));
+    }
     let Some((method, secret)) = &shown.secret else {
         return match client {
             Some(client) if expected.is_none() => Ok(Caller { client, authenticated: false }),

@@ -4,6 +4,7 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use super::authorize::request::{ResponseMode, ResponseType};
 use super::endpoints::Endpoints;
 use super::keys::{KeySet, SigningAlgorithm};
 use super::reply::{self, Reply};
@@ -17,6 +18,13 @@ pub(super) fn openid_configuration(settings: &Settings, endpoints: &Endpoints) -
     let mut document = metadata(settings, endpoints);
     document["subject_types_supported"] = json!(["public"]);
     document["id_token_signing_alg_values_supported"] = names(SigningAlgorithm::ALL, |alg| alg.name());
+    document["userinfo_endpoint"] = json!(endpoints.userinfo.url);
+    document["end_session_endpoint"] = json!(endpoints.end_session.url);
+    document["claims_parameter_supported"] = json!(true);
+    document["claim_types_supported"] = json!(["normal"]);
+    document["request_parameter_supported"] = json!(false);
+    // Its default is true.
+    document["request_uri_parameter_supported"] = json!(false);
     public(&document)
 }
 
@@ -36,12 +44,20 @@ fn metadata(settings: &Settings, endpoints: &Endpoints) -> Value {
     scopes.dedup();
     let mut document = json!({
         "issuer": settings.issuer,
+        "authorization_endpoint": endpoints.authorize.url,
         "token_endpoint": endpoints.token.url,
+        "introspection_endpoint": endpoints.introspect.url,
+        "revocation_endpoint": endpoints.revoke.url,
         "jwks_uri": endpoints.jwks.url,
-        // Required, though empty: there is no authorization endpoint at which something could be asked for.
-        "response_types_supported": [],
+        "response_types_supported": ResponseType::NAMES,
+        "response_modes_supported": ResponseMode::NAMES,
+        "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": true,
         "grant_types_supported": names(Grant::ALL, |grant| grant.name()),
         "token_endpoint_auth_methods_supported": names(ClientAuth::ALL, |auth| auth.name()),
+        "revocation_endpoint_auth_methods_supported": names(ClientAuth::ALL, |auth| auth.name()),
+        // A public client proves nothing, and so learns nothing.
+        "introspection_endpoint_auth_methods_supported": names(&[ClientAuth::Basic, ClientAuth::Post], |auth| auth.name()),
     });
     // A list without elements is left out (RFC 8414, section 3.2).
     if !scopes.is_empty() {

@@ -15,7 +15,18 @@ pub(super) struct Endpoint {
 #[derive(Debug, Clone)]
 pub(super) struct Endpoints {
     pub(super) index: Endpoint,
+    pub(super) authorize: Endpoint,
+    /// Where the account chooser posts.
+    pub(super) choose: Endpoint,
+    /// Where the sign-in page posts.
+    pub(super) login: Endpoint,
+    /// Where the consent page posts.
+    pub(super) consent: Endpoint,
     pub(super) token: Endpoint,
+    pub(super) userinfo: Endpoint,
+    pub(super) introspect: Endpoint,
+    pub(super) revoke: Endpoint,
+    pub(super) end_session: Endpoint,
     pub(super) jwks: Endpoint,
     pub(super) openid_configuration: Endpoint,
     /// RFC 8414 (section 3) puts the well-known part before the issuer's path.
@@ -42,7 +53,15 @@ impl Endpoints {
         let inserted = format!("/.well-known/oauth-authorization-server{path}");
         Ok(Self {
             index: below("/"),
+            authorize: below("/authorize"),
+            choose: below("/authorize/account"),
+            login: below("/authorize/login"),
+            consent: below("/authorize/consent"),
             token: below("/token"),
+            userinfo: below("/userinfo"),
+            introspect: below("/introspect"),
+            revoke: below("/revoke"),
+            end_session: below("/logout"),
             jwks: below("/jwks"),
             openid_configuration: below("/.well-known/openid-configuration"),
             authorization_server: Endpoint { url: format!("{origin}{inserted}"), path: inserted },

@@ -24,6 +24,26 @@ pub(super) enum ErrorCode {
     InvalidScope,
     /// A `resource` is malformed (RFC 8707).
     InvalidTarget,
+    /// A code, refresh token or password that is wrong, over, used, or not this client's.
+    InvalidGrant,
+    /// The authority does not give this kind of answer.
+    UnsupportedResponseType,
+    /// The person said no.
+    AccessDenied,
+    /// Nobody is signed in, and nobody may be asked (OpenID Connect Core 1.0, section 3.1.2.6).
+    LoginRequired,
+    /// The person did not agree yet, and may not be asked (ibid.).
+    ConsentRequired,
+    /// Request objects are not taken (ibid.).
+    RequestNotSupported,
+    /// Nor are references to them (ibid.).
+    RequestUriNotSupported,
+    /// Nor is registration by a request (ibid.).
+    RegistrationNotSupported,
+    /// An access token that is unknown, over or revoked (RFC 6750, section 3.1).
+    InvalidToken,
+    /// An access token that may not do this (ibid.).
+    InsufficientScope,
     /// Something broke on our side.
     ServerError,
 }
@@ -34,7 +54,8 @@ impl ErrorCode {
         OauthError { code: self, status: self.status(), description: description.into() }
     }
 
-    const fn name(self) -> &'static str {
+    /// As it is written.
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::InvalidRequest => "invalid_request",
             Self::InvalidClient => "invalid_client",
@@ -42,19 +63,38 @@ impl ErrorCode {
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope => "invalid_scope",
             Self::InvalidTarget => "invalid_target",
+            Self::InvalidGrant => "invalid_grant",
+            Self::UnsupportedResponseType => "unsupported_response_type",
+            Self::AccessDenied => "access_denied",
+            Self::LoginRequired => "login_required",
+            Self::ConsentRequired => "consent_required",
+            Self::RequestNotSupported => "request_not_supported",
+            Self::RequestUriNotSupported => "request_uri_not_supported",
+            Self::RegistrationNotSupported => "registration_not_supported",
+            Self::InvalidToken => "invalid_token",
+            Self::InsufficientScope => "insufficient_scope",
             Self::ServerError => "server_error",
         }
     }
 
     const fn status(self) -> StatusCode {
         match self {
-            Self::InvalidClient => StatusCode::UNAUTHORIZED,
+            Self::InvalidClient | Self::InvalidToken => StatusCode::UNAUTHORIZED,
+            Self::InsufficientScope => StatusCode::FORBIDDEN,
             Self::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
             Self::InvalidRequest
             | Self::UnauthorizedClient
             | Self::UnsupportedGrantType
             | Self::InvalidScope
-            | Self::InvalidTarget => StatusCode::BAD_REQUEST,
+            | Self::InvalidTarget
+            | Self::InvalidGrant
+            | Self::UnsupportedResponseType
+            | Self::AccessDenied
+            | Self::LoginRequired
+            | Self::ConsentRequired
+            | Self::RequestNotSupported
+            | Self::RequestUriNotSupported
+            | Self::RegistrationNotSupported => StatusCode::BAD_REQUEST,
         }
     }
 }
@@ -73,9 +113,24 @@ impl OauthError {
         Self { status, ..self }
     }
 
+    /// Its code.
+    pub(super) fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    /// Its status.
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Its sentence, in the alphabet that `error_description` may have (RFC 6749, section 5.2).
+    pub(super) fn description(&self) -> String {
+        printable(&self.description)
+    }
+
     /// The response. A 401 always carries a challenge (RFC 9110, section 15.5.2).
     pub(super) fn reply(&self) -> Reply {
-        let body = json!({ "error": self.code.name(), "error_description": printable(&self.description) });
+        let body = json!({ "error": self.code.name(), "error_description": self.description() });
         let mut reply = reply::json(self.status, &body);
         reply::forbid_storing(&mut reply);
         if self.status == StatusCode::UNAUTHORIZED {

@@ -11,7 +11,9 @@ use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
+    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RSA_PSS_2048_8192_SHA256, RSA_PSS_SHA256, RsaEncoding, RsaKeyPair,
+    RsaPublicKeyComponents, UnparsedPublicKey,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -33,11 +35,13 @@ pub enum SigningAlgorithm {
     Es256,
     /// Ed25519.
     EdDsa,
+    /// RSASSA-PSS with SHA-256 and a key of 2048 bits.
+    Ps256,
 }
 
 impl SigningAlgorithm {
     /// All of them; the default comes first.
-    pub const ALL: &'static [Self] = &[Self::Rs256, Self::Es256, Self::EdDsa];
+    pub const ALL: &'static [Self] = &[Self::Rs256, Self::Es256, Self::EdDsa, Self::Ps256];
 
     /// Its name in JOSE.
     #[must_use]
@@ -46,6 +50,7 @@ impl SigningAlgorithm {
             Self::Rs256 => "RS256",
             Self::Es256 => "ES256",
             Self::EdDsa => "EdDSA",
+            Self::Ps256 => "PS256",
         }
     }
 }
@@ -120,8 +125,34 @@ impl KeySet {
     }
 
     /// The key that signs by `algorithm`.
-    pub(super) fn signer(&self, algorithm: SigningAlgorithm) -> Result<&Key, NoKeys> {
+    fn signer(&self, algorithm: SigningAlgorithm) -> Result<&Key, NoKeys> {
         self.keys.iter().find(|key| key.algorithm == algorithm).ok_or(NoKeys)
+    }
+
+    /// A JWS of `claims` (RFC 7515, section 3.1) of the type `typ`.
+    pub(super) fn jws(&self, algorithm: SigningAlgorithm, typ: &str, claims: &Value) -> Result<String, NoKeys> {
+        let key = self.signer(algorithm)?;
+        let header = json!({ "alg": algorithm.name(), "typ": typ, "kid": key.kid() });
+        let mut token =
+            format!("{}.{}", base64url(header.to_string().as_bytes()), base64url(claims.to_string().as_bytes()));
+        let signature = key.sign(token.as_bytes())?;
+        token.push('.');
+        URL_SAFE_NO_PAD.encode_string(signature, &mut token);
+        Ok(token)
+    }
+
+    /// The payload of a JWS that one of these keys signed, retired ones included; `None` for everything else. Times are
+    /// not looked at: an ID token is a good hint after its end (OpenID Connect Core 1.0, section 3.1.2.1).
+    pub(super) fn verified(&self, jws: &str) -> Option<Value> {
+        let (signed, signature) = jws.rsplit_once('.')?;
+        let (header, payload) = signed.split_once('.')?;
+        let json = |part: &str| serde_json::from_slice::<Value>(&URL_SAFE_NO_PAD.decode(part).ok()?).ok();
+        let header = json(header)?;
+        let jwk =
+            self.keys.iter().map(|key| &key.public).chain(&self.retired).find(|jwk| jwk["kid"] == header["kid"])?;
+        let good = header["alg"] == jwk["alg"]
+            && verify(jwk, signed.as_bytes(), &URL_SAFE_NO_PAD.decode(signature).ok()?).is_some();
+        good.then(|| json(payload)).flatten()
     }
 
     /// The JWK Set (RFC 7517, section 5): public members only.
@@ -132,7 +163,7 @@ impl KeySet {
 
 /// A key pair with its name.
 #[derive(Debug)]
-pub(super) struct Key {
+struct Key {
     algorithm: SigningAlgorithm,
     pair: Pair,
     kid: String,
@@ -158,22 +189,19 @@ impl Key {
     }
 
     /// Its name in JOSE headers: the JWK thumbprint (RFC 7638).
-    pub(super) fn kid(&self) -> &str {
+    fn kid(&self) -> &str {
         &self.kid
     }
 
-    /// The algorithm that it signs by.
-    pub(super) fn algorithm(&self) -> SigningAlgorithm {
-        self.algorithm
-    }
-
     /// The JWS signature of `message` (RFC 7518, section 3).
-    pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, NoKeys> {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, NoKeys> {
         let random = SystemRandom::new();
         let signed = match &self.pair {
             Pair::Rsa(pair) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature).map(|()| signature)
+                let padding: &dyn RsaEncoding =
+                    if self.algorithm == SigningAlgorithm::Ps256 { &RSA_PSS_SHA256 } else { &RSA_PKCS1_SHA256 };
+                pair.sign(padding, &random, message, &mut signature).map(|()| signature)
             }
             Pair::Ec(pair) => pair.sign(&random, message).map(|signature| signature.as_ref().to_vec()),
             Pair::Ed(pair) => pair.try_sign(message).map(|signature| signature.as_ref().to_vec()),
@@ -185,7 +213,7 @@ impl Key {
 impl Pair {
     fn generate(algorithm: SigningAlgorithm) -> Result<Self, Unspecified> {
         match algorithm {
-            SigningAlgorithm::Rs256 => RsaKeyPair::generate(KeySize::Rsa2048).map(Self::Rsa),
+            SigningAlgorithm::Rs256 | SigningAlgorithm::Ps256 => RsaKeyPair::generate(KeySize::Rsa2048).map(Self::Rsa),
             SigningAlgorithm::Es256 => EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map(Self::Ec),
             SigningAlgorithm::EdDsa => Ed25519KeyPair::generate().map(Self::Ed),
         }
@@ -206,6 +234,25 @@ impl Pair {
             Self::Ed(pair) => json!({ "kty": "OKP", "crv": "Ed25519", "x": base64url(pair.public_key().as_ref()) }),
         })
     }
+}
+
+/// Whether the private half of `jwk` signed `message`, by the algorithm that the key names.
+fn verify(jwk: &Value, message: &[u8], signature: &[u8]) -> Option<()> {
+    let number = |name: &str| URL_SAFE_NO_PAD.decode(jwk[name].as_str()?).ok();
+    let verified = match jwk["alg"].as_str()? {
+        alg @ ("RS256" | "PS256") => {
+            let key = RsaPublicKeyComponents { n: number("n")?, e: number("e")? };
+            let padding = if alg == "PS256" { &RSA_PSS_2048_8192_SHA256 } else { &RSA_PKCS1_2048_8192_SHA256 };
+            key.verify(padding, message, signature)
+        }
+        "ES256" => {
+            let point = [&[4], number("x")?.as_slice(), number("y")?.as_slice()].concat();
+            UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).verify(message, signature)
+        }
+        "EdDSA" => UnparsedPublicKey::new(&ED25519, number("x")?).verify(message, signature),
+        _ => return None,
+    };
+    verified.ok()
 }
 
 /// The thumbprint of a JWK that has its required members only: SHA-256 of their JSON in the order of their names,
@@ -267,6 +314,29 @@ mod tests {
     }
 
     #[test]
+    fn only_what_its_keys_signed_is_verified() {
+        let (mut keys, others) = (KeySet::generate().unwrap(), KeySet::generate().unwrap());
+        let jws = |keys: &KeySet, algorithm| keys.jws(algorithm, "JWT", &json!({ "sub": "al" })).unwrap();
+        for algorithm in SigningAlgorithm::ALL {
+            let good = jws(&keys, *algorithm);
+            assert_eq!(keys.verified(&good), Some(json!({ "sub": "al" })), "{algorithm:?}");
+            assert_eq!(others.verified(&good), None, "{algorithm:?}");
+            let (signed, signature) = good.rsplit_once('.').unwrap();
+            let (header, _) = signed.split_once('.').unwrap();
+            let forged = format!("{header}.{}.{signature}", base64url(br#"{"sub":"bo"}"#));
+            let unsigned = format!("{}.{}.", base64url(br#"{"alg":"none"}"#), base64url(br#"{"sub":"al"}"#));
+            for bad in [&forged, &unsigned, signed, "", "..", "a.b.c"] {
+                assert_eq!(keys.verified(bad), None, "{bad}");
+            }
+        }
+        let before = jws(&keys, SigningAlgorithm::Es256);
+        let mut fresh = KeySet::generate().unwrap();
+        fresh.retire(&keys);
+        keys = fresh;
+        assert!(keys.verified(&before).is_some(), "retired keys still verify");
+    }
+
+    #[test]
     fn der_that_is_not_an_rsa_key_gives_nothing() {
         let good = [0x30, 0x09, 2, 2, 0, 0x81, 2, 3, 1, 0, 1];
         assert_eq!(rsa_numbers(&good), Some((&[0x81][..], &[1, 0, 1][..])));
@@ -287,10 +357,10 @@ mod tests {
         let first = kids();
         ring.rotate(OldKeys::Published).unwrap();
         let second = kids();
-        assert_eq!((first.len(), second.len(), &second[3..]), (3, 6, &first[..]));
+        assert_eq!((first.len(), second.len(), &second[4..]), (4, 8, &first[..]));
         ring.rotate(OldKeys::Withdrawn).unwrap();
         let third = kids();
-        assert_eq!(third.len(), 3);
+        assert_eq!(third.len(), 4);
         assert!(third.iter().all(|kid| !second.contains(kid)));
     }
 }

@@ -5,18 +5,31 @@
 //! tried out against it. It shares no verification code with the gateway: a misreading of a specification on either side
 //! shows as a disagreement between the two.
 //!
-//! The first version knows one flow, client credentials, and announces no other.
+//! Its flows, one file each: the authorization code with PKCE, the implicit and hybrid types, the password, client
+//! credentials, refresh tokens; around them discovery, introspection, revocation, userinfo and sign-out.
 
+mod authorize;
+mod claims;
 mod clients;
 mod discovery;
 mod endpoints;
 mod errors;
 mod form;
+mod granted;
+mod intake;
+mod introspect;
 mod keys;
+mod logout;
 mod pages;
 mod reply;
+mod revoke;
+mod scope;
+mod session;
 mod settings;
+mod store;
 mod token;
+mod tokens;
+mod userinfo;
 
 use std::future::Future;
 use std::io;
@@ -26,14 +39,16 @@ use std::sync::Arc;
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 
+use self::authorize::Step;
 use self::endpoints::Endpoints;
 use self::keys::KeyRing;
 use self::reply::Reply;
+use self::store::Store;
 use crate::clock::Clock;
 use crate::server::plain;
 
 pub use self::keys::{NoKeys, OldKeys};
-pub use self::settings::{Client, ClientAuth, Grant, Settings, SigningAlgorithm, User};
+pub use self::settings::{Client, ClientAuth, Grant, RefreshLifetimes, Settings, SigningAlgorithm, TokenForm, User};
 
 /// An authority that holds its address and is about to serve.
 #[derive(Debug)]
@@ -48,6 +63,7 @@ struct State {
     settings: Settings,
     endpoints: Endpoints,
     keys: Arc<KeyRing>,
+    store: Store,
     clock: Arc<dyn Clock>,
 }
 
@@ -77,7 +93,7 @@ impl Authority {
             return Err(invalid(format!("the authority has two clients with the id {twice}")));
         }
         let (address, keys) = (listener.local_addr()?, KeyRing::generate()?);
-        Ok(Self { listener, address, state: Arc::new(State { settings, endpoints, keys, clock }) })
+        Ok(Self { listener, address, state: Arc::new(State { settings, endpoints, keys, store: Store::new(), clock }) })
     }
 
     /// Where it listens, with the port that it got.
@@ -102,6 +118,7 @@ impl Authority {
             issuer = self.state.settings.issuer,
             "the embedded authority is for development only: it signs tokens for anyone who knows its config"
         );
+        warn_of_discouraged_grants(&self.state.settings);
         let state = self.state;
         plain::serve(
             self.listener,
@@ -131,6 +148,16 @@ impl Control {
     }
 }
 
+/// Says once, at start, what some client may still do and nobody should begin with.
+fn warn_of_discouraged_grants(settings: &Settings) {
+    for grant in Grant::ALL {
+        let Some(why) = grant.discouraged() else { continue };
+        for client in settings.clients.iter().filter(|client| client.may(*grant)) {
+            tracing::warn!(client = client.id, grant = grant.name(), "a discouraged grant: {why}");
+        }
+    }
+}
+
 fn invalid(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, why)
 }
@@ -144,9 +171,36 @@ fn repeated(clients: &[Client]) -> Option<&str> {
 /// Hands a request to its endpoint.
 async fn route(state: &State, request: Request<Incoming>) -> Reply {
     let (path, endpoints) = (request.uri().path(), &state.endpoints);
+    // Futures of their own size each, so they are boxed: not every request pays for the largest.
     if path == endpoints.token.path {
-        return token::handle(state, request).await;
+        return Box::pin(token::handle(state, request)).await;
     }
+    if path == endpoints.authorize.path {
+        return Box::pin(authorize::handle(state, request)).await;
+    }
+    let steps =
+        [(&endpoints.choose, Step::Choose), (&endpoints.login, Step::Login), (&endpoints.consent, Step::Consent)];
+    if let Some((_, step)) = steps.iter().find(|(endpoint, _)| endpoint.path == path) {
+        return Box::pin(authorize::handle_step(state, *step, request)).await;
+    }
+    if path == endpoints.userinfo.path {
+        return Box::pin(userinfo::handle(state, request)).await;
+    }
+    if path == endpoints.introspect.path {
+        return Box::pin(introspect::handle(state, request)).await;
+    }
+    if path == endpoints.revoke.path {
+        return Box::pin(revoke::handle(state, request)).await;
+    }
+    if path == endpoints.end_session.path {
+        return Box::pin(logout::handle(state, request)).await;
+    }
+    document(state, request).await
+}
+
+/// What can only be read.
+async fn document(state: &State, request: Request<Incoming>) -> Reply {
+    let (path, endpoints) = (request.uri().path(), &state.endpoints);
     let documents =
         [&endpoints.index, &endpoints.jwks, &endpoints.openid_configuration, &endpoints.authorization_server];
     if !documents.iter().any(|document| document.path == path) {

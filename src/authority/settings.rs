@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::secret::Secret;
 
+pub use super::granted::RefreshLifetimes;
 pub use super::keys::SigningAlgorithm;
 
 /// Everything that one authority needs to know.
@@ -20,10 +21,25 @@ pub struct Settings {
     pub audience: String,
     /// Lifetime of its access tokens, in whole seconds; the rest is cut off.
     pub token_lifetime: Duration,
+    /// How long a code can be redeemed.
+    pub code_lifetime: Duration,
+    /// How long refresh tokens last.
+    pub refresh: RefreshLifetimes,
+    /// How long a browser stays signed in.
+    pub session_lifetime: Duration,
+    /// What scopes mean, in words for the person who is asked.
+    pub scopes: BTreeMap<String, String>,
     /// Who can sign in.
     pub users: Vec<User>,
     /// Who can ask for tokens; ids are unique.
     pub clients: Vec<Client>,
+}
+
+impl Settings {
+    /// The client of that id.
+    pub(super) fn client(&self, id: &str) -> Option<&Client> {
+        self.clients.iter().find(|client| client.id == id)
+    }
 }
 
 /// A resource owner.
@@ -48,30 +64,72 @@ pub struct Client {
     pub secret: Option<Secret>,
     /// The grants that it may use.
     pub grants: Vec<Grant>,
-    /// The scopes that it may ask for; all of them are granted when it asks for none.
+    /// The scopes that it may ask for; all of them are granted when it asks for none, but those of OpenID Connect.
     pub scopes: Vec<String>,
     /// The one way in which it may authenticate; `None`: any that its secret allows.
     pub auth: Option<ClientAuth>,
-    /// What its access tokens are signed with.
+    /// What its tokens are signed with.
     pub signing_alg: SigningAlgorithm,
+    /// The form of its access tokens.
+    pub access_tokens: TokenForm,
+    /// Where browsers may be sent back to.
+    pub redirect_uris: Vec<String>,
+    /// Where browsers may be sent after signing out.
+    pub post_logout_redirect_uris: Vec<String>,
 }
 
-/// A way to get a token at the token endpoint.
+impl Client {
+    /// Whether it may use a grant.
+    pub(super) fn may(&self, grant: Grant) -> bool {
+        self.grants.contains(&grant)
+    }
+
+    /// Whether it has nothing to prove itself with.
+    pub(super) fn is_public(&self) -> bool {
+        self.secret.is_none()
+    }
+}
+
+/// The form of access tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TokenForm {
+    /// A signed JWT that says everything (RFC 9068).
+    #[default]
+    Jwt,
+    /// Random characters; only introspection tells what they mean.
+    Opaque,
+}
+
+/// A way to get a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Grant {
+    /// A person signs in, and the client redeems the code that comes of it (RFC 6749, section 4.1).
+    AuthorizationCode,
+    /// A token that renews access (RFC 6749, section 6).
+    RefreshToken,
     /// The client speaks for itself (RFC 6749, section 4.4).
     ClientCredentials,
+    /// The client knows the person's password (RFC 6749, section 4.3). Discouraged (RFC 9700, section 2.4).
+    Password,
+    /// Tokens come through the browser (RFC 6749, section 4.2; OpenID Connect Core 1.0, sections 3.2 and 3.3).
+    /// Discouraged (RFC 9700, section 2.1.2).
+    Implicit,
 }
 
 impl Grant {
     /// All that the authority offers.
-    pub const ALL: &'static [Self] = &[Self::ClientCredentials];
+    pub const ALL: &'static [Self] =
+        &[Self::AuthorizationCode, Self::RefreshToken, Self::ClientCredentials, Self::Password, Self::Implicit];
 
     /// Its `grant_type`, which is also its name in client metadata (RFC 7591, section 2).
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::AuthorizationCode => "authorization_code",
+            Self::RefreshToken => "refresh_token",
             Self::ClientCredentials => "client_credentials",
+            Self::Password => "password",
+            Self::Implicit => "implicit",
         }
     }
 
@@ -80,11 +138,28 @@ impl Grant {
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|grant| grant.name() == name)
     }
+
+    /// Why nobody should begin with it today.
+    pub(super) const fn discouraged(self) -> Option<&'static str> {
+        match self {
+            Self::Implicit => Some(
+                "tokens that come through the browser can leak from its history, its address line and any script, and \
+                 nothing binds them to the client (RFC 9700, section 2.1.2); use authorization_code with PKCE",
+            ),
+            Self::Password => Some(
+                "the client gets to see the password, people learn to type it anywhere, and no second factor fits in \
+                 (RFC 9700, section 2.4); use authorization_code with PKCE",
+            ),
+            Self::AuthorizationCode | Self::RefreshToken | Self::ClientCredentials => None,
+        }
+    }
 }
 
 /// How a client proves who it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientAuth {
+    /// Not at all: a public client.
+    None,
     /// The secret in the Authorization header (RFC 6749, section 2.3.1).
     Basic,
     /// The secret in the body (ibid.).
@@ -93,14 +168,35 @@ pub enum ClientAuth {
 
 impl ClientAuth {
     /// All that the authority offers.
-    pub const ALL: &'static [Self] = &[Self::Basic, Self::Post];
+    pub const ALL: &'static [Self] = &[Self::Basic, Self::Post, Self::None];
 
     /// Its name in client and server metadata (RFC 7591, section 2).
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::None => "none",
             Self::Basic => "client_secret_basic",
             Self::Post => "client_secret_post",
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests_support {
+    use super::*;
+
+    /// A public client that may do nothing yet.
+    pub(in super::super) fn client(id: &str) -> Client {
+        Client {
+            id: id.to_owned(),
+            secret: None,
+            grants: Vec::new(),
+            scopes: Vec::new(),
+            auth: None,
+            signing_alg: SigningAlgorithm::default(),
+            access_tokens: TokenForm::default(),
+            redirect_uris: Vec::new(),
+            post_logout_redirect_uris: Vec::new(),
         }
     }
 }

@@ -43,6 +43,11 @@ fn explain(args: &Args) -> Result<Outcome, Outcome> {
         complain("error: the URL must be absolute, such as https://api.example.com/orders/7");
         return Err(Outcome::Misconfigured);
     }
+    if args.method.as_str().bytes().any(|byte| byte.is_ascii_lowercase()) {
+        let meant = args.method.as_str().to_ascii_uppercase();
+        complain(format_args!("error: methods are written as they are sent, in capitals: {meant}"));
+        return Err(Outcome::Misconfigured);
+    }
     let caller = caller(args)?;
     let loaded = load(&args.file.config)?;
     let means = system_means();
@@ -102,8 +107,10 @@ fn tell(rehearsal: &Rehearsal) -> String {
         None => text.push_str("  verdict   allow\n"),
         Some(denial) => {
             text.push_str(&format!("  verdict   {}\n  why       {}\n", denial.code(), denial.detail()));
-            if let Denial::InsufficientScope { needed, .. } = denial {
-                text.push_str(&format!("  needed    {needed}\n"));
+            match denial {
+                Denial::InsufficientScope { needed, .. } => text.push_str(&format!("  needed    {needed}\n")),
+                Denial::MethodNotAllowed { allow } => text.push_str(&format!("  allowed   {allow}\n")),
+                _nothing_more => {}
             }
         }
     }

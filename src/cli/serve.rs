@@ -26,6 +26,13 @@ pub(super) fn run(args: &Args) -> Outcome {
 }
 
 fn serve(args: &Args) -> Result<(), Outcome> {
+    if let Some(path) = &args.ready_file {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if !folder.is_dir() {
+            complain(format_args!("error: --ready-file: there is no folder {}", folder.display()));
+            return Err(Outcome::Misconfigured);
+        }
+    }
     let loaded = load(&args.file.config)?;
     let form = if io::stderr().is_terminal() { DiagnosticsForm::Pretty } else { DiagnosticsForm::Json };
     let diagnostics = init_diagnostics(&loaded.config.log.level, form).map_err(|error| {

@@ -220,6 +220,8 @@ codes! {
     DuplicateClient = "duplicate-client", Error;
     /// A grant or way to authenticate that needs a client secret, for a client without one, or the other way round.
     ClientAuth = "client-auth", Error;
+    /// A client of the authority has a grant that sends browsers back, but no redirect URI.
+    RedirectUri = "redirect-uri", Error;
 }
 
 /// One place of a diagnostic.

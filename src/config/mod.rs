@@ -5,7 +5,8 @@
 //! none stops at its first problem. Nothing is ignored: an unknown key, and a key that this version does not act on,
 //! are errors. Secrets are masked in everything that is shown.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 pub mod diagnostic;
@@ -61,12 +62,36 @@ impl Surroundings for System {
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        std::fs::read(path)
+        read_regular(path)
     }
 
     fn variable(&self, name: &str) -> Option<String> {
         std::env::var(name).ok()
     }
+}
+
+/// No file of a configuration is longer, in bytes.
+const MAX_FILE: u64 = 16 << 20;
+
+/// Reads a regular file (links are followed) of at most 16 MiB. Whoever serves reads no others: a named pipe would be
+/// waited for, for ever if nobody writes into it, and a device may have no end.
+///
+/// # Errors
+/// The system's, or that it is not such a file.
+pub fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+    }
+    read_bounded(path)
+}
+
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is longer than {MAX_FILE} bytes")));
+    }
+    Ok(bytes)
 }
 
 /// A configuration that may be used.
@@ -97,17 +122,29 @@ impl Loaded {
     }
 }
 
-/// Reads the file at `path`, and the files and variables that it names.
+/// Reads the file at `path`, which may be a pipe (`check --config <(...)`), and the files and variables that it names.
 ///
 /// # Errors
 /// Everything that is wrong with it, at least one error.
 pub fn load(path: &Path) -> Result<Loaded, Report> {
+    load_by(path, read_bounded)
+}
+
+/// As [`load`], for who must not wait: the file has to be a regular one, see [`read_regular`].
+///
+/// # Errors
+/// Everything that is wrong with it, at least one error.
+pub fn load_regular(path: &Path) -> Result<Loaded, Report> {
+    load_by(path, read_regular)
+}
+
+fn load_by(path: &Path, read: impl Fn(&Path) -> io::Result<Vec<u8>>) -> Result<Loaded, Report> {
     let name = path.display().to_string();
     let failed = |code, message: String, help: &str| Report {
         diagnostics: vec![Diagnostic::new(code, message).help(help)],
         source: Source { name: name.clone(), shown: String::new() },
     };
-    let bytes = std::fs::read(path).map_err(|error| {
+    let bytes = read(path).map_err(|error| {
         failed(Code::Unreadable, format!("the file cannot be read: {error}"), "see that it exists and may be read")
     })?;
     let text = String::from_utf8(bytes).map_err(|error| {

@@ -336,6 +336,18 @@ pub struct Authority {
     pub audience: String,
     /// Lifetime of its access tokens (`token_lifetime`, default 5 min).
     pub token_lifetime: Duration,
+    /// How long a code can be redeemed (`code_lifetime`, default 60 s).
+    pub code_lifetime: Duration,
+    /// The end of an unused refresh token (`refresh_token_idle`, default 1 day).
+    pub refresh_token_idle: Duration,
+    /// The end of a family of refresh tokens (`refresh_token_lifetime`, default 30 days).
+    pub refresh_token_lifetime: Duration,
+    /// How long a rotated refresh token may be repeated (`refresh_token_grace`, default 10 s).
+    pub refresh_token_grace: Duration,
+    /// How long a browser stays signed in (`session_lifetime`, default 12 h).
+    pub session_lifetime: Duration,
+    /// Scopes in words.
+    pub scopes: BTreeMap<String, String>,
     /// Its users.
     pub users: Vec<AuthorityUser>,
     /// Its clients.
@@ -366,13 +378,23 @@ pub struct AuthorityClient {
     pub grants: Vec<String>,
     /// Scopes that it may ask for.
     pub scopes: Vec<String>,
-    /// Whether it authenticates by `client_secret_post` rather than `client_secret_basic`; `None`: either.
-    pub auth: Option<ClientAuth>,
+    /// How it authenticates; `None`: in any way that its secret allows.
+    pub auth: Option<AuthorityAuth>,
+    /// Whether its access tokens are opaque rather than JWTs.
+    pub opaque_tokens: bool,
+    /// The JOSE name of the algorithm that its tokens are signed with (`signing_alg`, default RS256).
+    pub signing_alg: &'static str,
+    /// Where browsers may be sent back to, as written.
+    pub redirect_uris: Vec<String>,
+    /// Where browsers may be sent after signing out, as written.
+    pub post_logout_redirect_uris: Vec<String>,
 }
 
-/// How a client authenticates at the token endpoint.
+/// How a client of the embedded authority authenticates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClientAuth {
+pub enum AuthorityAuth {
+    /// `none`
+    None,
     /// `client_secret_basic`
     Basic,
     /// `client_secret_post`

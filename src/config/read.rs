@@ -315,6 +315,27 @@ impl<T: FromToml> FromToml for OneOrMany<T> {
     }
 }
 
+/// As [`List`], but an empty one says something too.
+#[derive(Debug, Clone)]
+pub struct PerhapsEmpty<T>(pub Vec<At<T>>);
+
+impl<T: FromToml> FromToml for PerhapsEmpty<T> {
+    fn expected() -> String {
+        List::<T>::expected()
+    }
+
+    fn read(node: &Node<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        match node.get_ref() {
+            DeValue::Array(items) if items.is_empty() => Some(Self(Vec::new())),
+            _ => List::read(node, reader).map(|list| Self(list.0)),
+        }
+    }
+
+    fn schema() -> Json {
+        json!({ "type": "array", "items": T::schema(), "uniqueItems": true })
+    }
+}
+
 /// A table whose keys are names that the author chose, in their order by alphabet.
 #[derive(Debug, Clone)]
 pub struct Entries<K, V>(pub Vec<(At<K>, At<V>)>);

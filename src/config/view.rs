@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::model::{
-    Access, AccessLog, Authority, ClientAuth, Config, Credential, Issuer, KeySource, Origin, Profile, Route, Scheme,
+    Access, AccessLog, Authority, AuthorityAuth, Config, Credential, Issuer, KeySource, Origin, Profile, Route, Scheme,
     Server, SubjectLog, TokenType, Upstream, UpstreamHost,
 };
 
@@ -185,9 +185,14 @@ fn authority(authority: &Authority) -> Value {
             "grants": client.grants,
             "scopes": client.scopes,
             "auth": client.auth.map(|auth| match auth {
-                ClientAuth::Basic => "client_secret_basic",
-                ClientAuth::Post => "client_secret_post",
+                AuthorityAuth::None => "none",
+                AuthorityAuth::Basic => "client_secret_basic",
+                AuthorityAuth::Post => "client_secret_post",
             }),
+            "access_tokens": if client.opaque_tokens { "opaque" } else { "jwt" },
+            "signing_alg": client.signing_alg,
+            "redirect_uris": client.redirect_uris,
+            "post_logout_redirect_uris": client.post_logout_redirect_uris,
         })
     });
     json!({
@@ -195,6 +200,12 @@ fn authority(authority: &Authority) -> Value {
         "issuer": authority.issuer,
         "audience": authority.audience,
         "token_lifetime": period(authority.token_lifetime),
+        "code_lifetime": period(authority.code_lifetime),
+        "refresh_token_idle": period(authority.refresh_token_idle),
+        "refresh_token_lifetime": period(authority.refresh_token_lifetime),
+        "refresh_token_grace": period(authority.refresh_token_grace),
+        "session_lifetime": period(authority.session_lifetime),
+        "scopes": authority.scopes,
         "users": users.collect::<Value>(),
         "clients": clients.collect::<Value>(),
     })

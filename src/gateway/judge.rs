@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use http::header::HOST;
+use http::header::{COOKIE, HOST};
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 
 use crate::clock::UnixTime;
@@ -67,6 +67,9 @@ pub fn target<B>(request: &Request<B>) -> Result<Option<Target<'_>>, Denial> {
     }
     let absolute = request.uri().authority().map(|authority| authority.as_str());
     let (authority, text) = match (absolute, field) {
+        (Some(_), None) if request.version() == Version::HTTP_11 => {
+            return Err(Denial::BadRequest { detail: "The request names no Host." });
+        }
         (Some(absolute), field) => {
             if request.version() >= Version::HTTP_2 && field.is_some_and(|field| field != absolute) {
                 return Err(Denial::BadRequest { detail: "The request's :authority and Host differ." });
@@ -82,6 +85,13 @@ pub fn target<B>(request: &Request<B>) -> Result<Option<Target<'_>>, Denial> {
         (Some(authority), Some(host)) => Ok(Some(Target { authority, host })),
         _ => Err(Denial::BadRequest { detail: "The request's Host is not a valid one." }),
     }
+}
+
+/// Whether a head has more than `max` fields. HTTP/1.1 never comes so far; of HTTP/2, hyper bounds only the bytes.
+/// Cookies count as one field, as HTTP/2 clients send each by itself (RFC 9113 section 8.2.3).
+#[must_use]
+pub fn has_too_many_fields(headers: &HeaderMap, max: usize) -> bool {
+    headers.len() > max && headers.len() - headers.get_all(COOKIE).iter().count().saturating_sub(1) > max
 }
 
 /// Finds the route: pure.
@@ -150,7 +160,11 @@ async fn verify<'s>(
     Ok((issuer, Verdict { principal, identity }))
 }
 
-fn trusted_issuer<'s>(snapshot: &'s Snapshot, route: &Route, iss: &str) -> Result<&'s Issuer, Rejection> {
+/// The issuer that a token's `iss` names, if the route takes tokens of it.
+///
+/// # Errors
+/// `unknown_issuer`.
+pub fn trusted_issuer<'s>(snapshot: &'s Snapshot, route: &Route, iss: &str) -> Result<&'s Issuer, Rejection> {
     match snapshot.issuer(iss) {
         Some((position, issuer)) if route.rule.takes_issuer(position) => Ok(issuer),
         Some((_, issuer)) => {
@@ -163,5 +177,88 @@ fn trusted_issuer<'s>(snapshot: &'s Snapshot, route: &Route, iss: &str) -> Resul
             let detail = format!("`iss` is {shown:?}; the config has {known:?}, compared byte by byte");
             Err(Rejection::new(RejectionCode::UnknownIssuer, detail))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Case = (Version, &'static str, &'static [&'static [u8]]);
+
+    fn request(version: Version, uri: &str, hosts: &[&'static [u8]]) -> Request<()> {
+        let mut request = Request::builder().version(version).uri(uri);
+        for host in hosts {
+            request = request.header(HOST, HeaderValue::from_bytes(host).unwrap());
+        }
+        request.body(()).unwrap()
+    }
+
+    #[test]
+    fn the_target_is_what_the_upstream_will_be_told() {
+        let one = Version::HTTP_11;
+        let cases: [(Case, &str, &str); 11] = [
+            ((one, "/x", &[b"a.test"]), "a.test", "a.test"),
+            ((one, "/x", &[b"A.Test:8080"]), "A.Test:8080", "a.test"),
+            ((one, "/x", &[b"a.test."]), "a.test.", "a.test"),
+            ((one, "/x", &[b"[0::1]:80"]), "[0::1]:80", "[::1]"),
+            ((one, "http://a.test/x", &[b"b.test"]), "a.test", "a.test"),
+            ((one, "http://a.test:81/x", &[b"a.test"]), "a.test:81", "a.test"),
+            ((Version::HTTP_10, "/x", &[b"a.test"]), "a.test", "a.test"),
+            ((Version::HTTP_10, "http://a.test/x", &[]), "a.test", "a.test"),
+            ((Version::HTTP_2, "http://a.test/x", &[]), "a.test", "a.test"),
+            ((Version::HTTP_2, "http://a.test/x", &[b"a.test"]), "a.test", "a.test"),
+            ((Version::HTTP_2, "/x", &[b"a.test"]), "a.test", "a.test"),
+        ];
+        for ((version, uri, hosts), authority, host) in cases {
+            let request = request(version, uri, hosts);
+            let found = target(&request).unwrap().expect("it names a host");
+            assert_eq!((found.authority.to_str().unwrap(), &*found.host), (authority, host), "{version:?} {uri}");
+        }
+        assert!(target(&request(Version::HTTP_10, "/x", &[])).unwrap().is_none(), "HTTP/1.0 may go without");
+    }
+
+    #[test]
+    fn a_target_in_doubt_is_refused() {
+        let one = Version::HTTP_11;
+        let cases: [Case; 17] = [
+            (one, "/x", &[]),
+            (one, "http://a.test/x", &[]),
+            (one, "/x", &[b"a.test", b"a.test"]),
+            (one, "/x", &[b"a.test", b"b.test"]),
+            (one, "http://a.test/x", &[b"a.test", b"b.test"]),
+            (one, "http://b.test@a.test/x", &[b"a.test"]),
+            (one, "/x", &[b""]),
+            (one, "/x", &[b"a.test, b.test"]),
+            (one, "/x", &[b"a.test/x"]),
+            (one, "/x", &[b"b.test@a.test"]),
+            (one, "/x", &[b"a.test:"]),
+            (one, "/x", &[b"a.test:65536"]),
+            (one, "/x", &[b"a.test:80:80"]),
+            (one, "/x", &[b"a.test.."]),
+            (one, "/x", &[b"a.test\xff"]),
+            (one, "/x", &[b"0x7f.1"]),
+            (Version::HTTP_2, "http://a.test/x", &[b"b.test"]),
+        ];
+        for (version, uri, hosts) in cases {
+            let outcome = target(&request(version, uri, hosts)).map(|found| found.map(|found| found.authority));
+            assert!(matches!(outcome, Err(Denial::BadRequest { .. })), "{version:?} {uri} {hosts:?}: {outcome:?}");
+        }
+    }
+
+    #[test]
+    fn many_cookies_are_one_field_and_other_fields_are_many() {
+        let headers = |name: &'static str, count: usize| {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, HeaderValue::from_static("a.test"));
+            for _ in 0..count {
+                headers.append(name, HeaderValue::from_static("a"));
+            }
+            headers
+        };
+        for (name, count, refused) in [("cookie", 500, false), ("x", 9, false), ("x", 10, true), ("x", 500, true)] {
+            assert_eq!(has_too_many_fields(&headers(name, count), 10), refused, "{count} x {name}");
+        }
+        assert!(has_too_many_fields(&headers("cookie", 5), 1), "a host and a cookie");
     }
 }

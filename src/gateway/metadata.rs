@@ -8,10 +8,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde_json::json;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method, Request, Response};
 
 use crate::config::model::{Access, Config, Route};
-use crate::pattern::HostPattern;
+use crate::pattern::{HostPattern, MethodSet, canonical_host};
+use crate::policy::Denial;
+
+use super::judge::Target;
+use super::snapshot;
 
 /// The path under which documents are found, RFC 9728 section 3.
 pub const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
@@ -30,8 +35,8 @@ pub enum Resource {
 /// All documents of one config.
 #[derive(Debug, Default)]
 pub struct Metadata {
-    /// By what follows [`WELL_KNOWN`] in the path.
-    named: BTreeMap<String, Bytes>,
+    /// By what follows [`WELL_KNOWN`] in the path; each with its resource's host.
+    named: BTreeMap<String, Vec<(Box<str>, Bytes)>>,
     by_host: BTreeMap<Box<str>, Facts>,
 }
 
@@ -49,13 +54,13 @@ impl Facts {
     }
 
     fn document(&self, resource: &str) -> Bytes {
-        let mut document = json!({
+        let mut document = serde_json::json!({
             "resource": resource,
             "authorization_servers": self.issuers,
             "bearer_methods_supported": ["header"],
         });
         if !self.scopes.is_empty() {
-            document["scopes_supported"] = json!(self.scopes);
+            document["scopes_supported"] = serde_json::json!(self.scopes);
         }
         document.to_string().into()
     }
@@ -83,26 +88,80 @@ impl Metadata {
                 }
             }
         }
-        let named = named.iter().map(|(resource, facts)| (suffix(resource), facts.document(resource))).collect();
-        (Self { named, by_host }, resources)
+        let mut documents: BTreeMap<String, Vec<_>> = BTreeMap::new();
+        for (resource, facts) in &named {
+            documents.entry(suffix(resource)).or_default().push((host_of(resource), facts.document(resource)));
+        }
+        (Self { named: documents, by_host }, resources)
+    }
+
+    /// What is answered under the paths that are kept for the gateway itself and win over any route; `None`: the
+    /// request is not for one of these. `scheme` is what the client used, `target` the host that it named.
+    #[must_use]
+    pub fn answer<B>(
+        &self,
+        request: &Request<B>,
+        scheme: &str,
+        target: Option<&Target<'_>>,
+    ) -> Option<Result<Response<Bytes>, Denial>> {
+        let path = request.uri().path();
+        let below =
+            |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        if below("/.tollgate") {
+            return Some(Err(Denial::NoRoute));
+        }
+        if !below(WELL_KNOWN) {
+            return None;
+        }
+        let (authority, host) = names(target);
+        Some(match (self.document(path, scheme, authority, host), request.method()) {
+            (None, _) => Err(Denial::NoRoute),
+            (Some(document), &(Method::GET | Method::HEAD)) => Ok(json(document)),
+            (Some(_), _) => {
+                let allow = [Method::GET, Method::HEAD].iter().map(MethodSet::of).collect();
+                Err(Denial::MethodNotAllowed { allow })
+            }
+        })
     }
 
     /// The document at `path` (which begins with [`WELL_KNOWN`]), asked for by `scheme` at `authority`, whose canonical
-    /// host is `host`.
-    #[must_use]
-    pub fn document(&self, path: &str, scheme: &str, authority: &str, host: &str) -> Option<Bytes> {
+    /// host is `host`. A resource's document is found at its own host; at every host, as behind a proxy that changes the
+    /// Host, only when no other resource could be meant.
+    fn document(&self, path: &str, scheme: &str, authority: &str, host: &str) -> Option<Bytes> {
         let suffix = path.strip_prefix(WELL_KNOWN)?;
-        if let Some(document) = self.named.get(suffix.trim_end_matches('/')) {
+        let named = self.named.get(suffix.trim_end_matches('/')).map_or(&[][..], Vec::as_slice);
+        if let Some((_, document)) = named.iter().find(|(named, _)| **named == *host) {
             return Some(document.clone());
         }
-        let facts = self.by_host.get(host).filter(|_| suffix.is_empty())?;
-        Some(facts.document(&format!("{scheme}://{authority}")))
+        if let Some(facts) = self.by_host.get(host).filter(|_| suffix.is_empty()) {
+            return Some(facts.document(&format!("{scheme}://{authority}")));
+        }
+        match named {
+            [(_, document)] => Some(document.clone()),
+            _ => None,
+        }
     }
 }
 
-/// The URL of the document for a challenge on a route of this resource.
+/// Authority and canonical host as text; empty without a target.
+fn names<'t>(target: Option<&'t Target<'_>>) -> (&'t str, &'t str) {
+    target.map_or(("", ""), |target| (target.authority.to_str().unwrap_or(""), &*target.host))
+}
+
+fn json(document: Bytes) -> Response<Bytes> {
+    let mut response = Response::new(document);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// The URL of the document for a challenge on this route, on a request that used `scheme` and named `target`.
 #[must_use]
-pub fn url(resource: &Resource, hosts: &[HostPattern], scheme: &str, authority: &str, host: &str) -> Option<String> {
+pub fn url(route: &snapshot::Route, scheme: &str, target: Option<&Target<'_>>) -> Option<String> {
+    let (authority, host) = names(target);
+    url_at(&route.resource, &route.hosts, scheme, authority, host)
+}
+
+fn url_at(resource: &Resource, hosts: &[HostPattern], scheme: &str, authority: &str, host: &str) -> Option<String> {
     match resource {
         Resource::Named(url) => Some(url.to_string()),
         Resource::ByHost => {
@@ -135,6 +194,12 @@ fn suffix(resource: &str) -> String {
     path_of(resource).trim_end_matches('/').to_owned()
 }
 
+/// The host of an absolute URL, as the hosts of requests are compared.
+fn host_of(url: &str) -> Box<str> {
+    let authority = url[..url.len() - path_of(url).len()].split_once("://").map_or("", |(_, authority)| authority);
+    canonical_host(authority).unwrap_or_default().into()
+}
+
 /// The path of an absolute URL without query, which may be empty.
 fn path_of(url: &str) -> &str {
     let authority = url.find("://").map_or(0, |at| at + 3);
@@ -163,9 +228,35 @@ mod tests {
     #[test]
     fn only_a_host_that_the_route_names_exactly_names_the_resource() {
         let hosts = [HostPattern::Exact("a.example".into()), HostPattern::Suffix(".b.example".into())];
-        let at = |host: &str| url(&Resource::ByHost, &hosts, "https", host, host);
+        let at = |host: &str| url_at(&Resource::ByHost, &hosts, "https", host, host);
         assert_eq!(at("a.example").as_deref(), Some("https://a.example/.well-known/oauth-protected-resource"));
         assert_eq!(at("x.b.example"), None);
         assert_eq!(at("evil.example"), None);
+    }
+
+    #[test]
+    fn two_resources_with_the_same_path_have_their_own_documents() {
+        let document = |name: &str| Bytes::from(name.to_owned());
+        let at = |url: &str| (host_of(url), document(url));
+        let named = BTreeMap::from([
+            (String::new(), vec![at("https://a.example:8443"), at("https://b.example/")]),
+            ("/mcp".to_owned(), vec![at("https://a.example/mcp")]),
+        ]);
+        let by_host = BTreeMap::from([("c.example".into(), Facts::default())]);
+        let metadata = Metadata { named, by_host };
+        let cases = [
+            ("", "a.example", Some("https://a.example:8443")),
+            ("/", "b.example", Some("https://b.example/")),
+            ("", "evil.example", None),
+            ("/mcp", "a.example", Some("https://a.example/mcp")),
+            ("/mcp", "127.0.0.1", Some("https://a.example/mcp")),
+            ("/other", "a.example", None),
+        ];
+        for (suffix, host, found) in cases {
+            let path = format!("{WELL_KNOWN}{suffix}");
+            assert_eq!(metadata.document(&path, "https", host, host), found.map(document), "{suffix} at {host}");
+        }
+        let own = metadata.document(WELL_KNOWN, "https", "c.example:1", "c.example").expect("it is named by its host");
+        assert!(String::from_utf8_lossy(&own).contains("https://c.example:1"), "{own:?}");
     }
 }

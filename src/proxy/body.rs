@@ -16,6 +16,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Request;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -57,7 +58,8 @@ impl Error for BodyError {
 /// The body of a request on its way up.
 #[derive(Debug)]
 pub struct RequestBody {
-    incoming: Incoming,
+    /// `None`: there is no body.
+    incoming: Option<Incoming>,
     left: u64,
     came: Option<Rc<Cell<u64>>>,
     upload: Option<Rc<Upload>>,
@@ -77,19 +79,37 @@ impl RequestBody {
         let left = max.unwrap_or(u64::MAX);
         match incoming.size_hint().lower() > left {
             true => Err(TooLarge),
-            false => Ok(Self { incoming, left, came: None, upload: None }),
+            false => {
+                let incoming = Some(incoming).filter(|incoming| !incoming.is_end_stream());
+                Ok(Self { incoming, left, came: None, upload: None })
+            }
         }
+    }
+
+    /// A copy of a request that has no body and may be repeated without harm (RFC 9110 section 9.2.2).
+    pub(super) fn spare(request: &Request<Self>) -> Option<Box<Request<Self>>> {
+        let harmless = request.method().is_idempotent() && request.body().is_end_stream();
+        // An upgrade belongs to the request that was sent.
+        if !harmless || request.headers().contains_key(http::header::UPGRADE) {
+            return None;
+        }
+        let mut spare = Request::new(Self { incoming: None, left: 0, came: None, upload: None });
+        *spare.method_mut() = request.method().clone();
+        *spare.uri_mut() = request.uri().clone();
+        *spare.version_mut() = request.version();
+        *spare.headers_mut() = request.headers().clone();
+        Some(Box::new(spare))
     }
 
     /// Counts the bytes that will have come, for whoever holds the count; none when there is no body.
     pub fn count(&mut self) -> Option<Rc<Cell<u64>>> {
-        self.came = (!self.incoming.is_end_stream()).then(Rc::default);
+        self.came = (!self.is_end_stream()).then(Rc::default);
         self.came.clone()
     }
 
     /// Begins the upload, and gives what watches it; none when there is no body.
     pub(super) fn begin(&mut self, beat: &Rc<Beat>, rules: &Arc<HeaderRules>) -> Option<Rc<Upload>> {
-        if self.incoming.is_end_stream() {
+        if self.is_end_stream() {
             return None;
         }
         let (at, progress) = (Cell::new(beat.now()), Cell::new(Progress::Moving));
@@ -116,7 +136,7 @@ impl RequestBody {
                 if let Some(came) = &self.came {
                     came.set(came.get() + data.len() as u64);
                 }
-                self.note(if self.incoming.is_end_stream() { Progress::Done } else { Progress::Moving });
+                self.note(if self.is_end_stream() { Progress::Done } else { Progress::Moving });
                 Ok(Some(Frame::data(data)))
             }
             Err(frame) => {
@@ -139,7 +159,8 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match Pin::new(&mut self.incoming).poll_frame(context) {
+        let Some(incoming) = &mut self.incoming else { return Poll::Ready(None) };
+        match Pin::new(incoming).poll_frame(context) {
             Poll::Pending => {
                 self.note(Progress::Waiting);
                 Poll::Pending
@@ -157,11 +178,11 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        self.incoming.as_ref().map_or_else(|| SizeHint::with_exact(0), Incoming::size_hint)
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! The wait ends after `response_timeout`. While the body still goes up, the time counts from its last byte that moved.
 
+use std::error::Error as _;
+use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -49,12 +51,18 @@ pub(super) async fn exchange(
     let mut fresh = false;
     loop {
         let (server, channel) = take(upstream, sending, fresh).await?;
+        let spare = request.as_ref().filter(|_| channel.has_rested()).and_then(RequestBody::spare);
         let fault = |kind| Fault::new(kind, &upstream.target.config.name).at(&upstream.target.servers[server].label);
         let kept = channel.is_kept();
         match send(upstream, (server, channel), sending, request, upload.as_deref()).await {
             Ok(answer) => return Ok(answer),
             // A kept connection that turns out to be closed is replaced by a fresh one, once.
             Err(Failure::Unsent(unsent, _)) if kept && !fresh => (*request, fresh) = (Some(*unsent), true),
+            // One that lay idle may be closed by the server in the very moment of writing. What can be repeated without
+            // harm (RFC 9110 section 9.2.2) is.
+            Err(Failure::Fault(FaultKind::Protocol, Some(cause))) if spare.is_some() && is_closed(&*cause) => {
+                (*request, fresh) = (spare.map(|spare| *spare), true);
+            }
             Err(Failure::Unsent(_, error)) => {
                 return Err(fault(FaultKind::Unreachable).because(ConnectError::Closed(error)));
             }
@@ -62,6 +70,17 @@ pub(super) async fn exchange(
             Err(Failure::Fault(kind, None)) => return Err(fault(kind)),
         }
     }
+}
+
+/// Whether a connection ended before anything of a response came.
+fn is_closed(cause: &(dyn std::error::Error + 'static)) -> bool {
+    let gone = |error: &std::io::Error| {
+        matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::NotConnected)
+    };
+    cause.downcast_ref::<hyper::Error>().is_some_and(|error| {
+        let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+        error.is_incomplete_message() || error.is_closed() || error.is_canceled() || io.is_some_and(gone)
+    })
 }
 
 /// A connection to the server whose turn it is. One that cannot be connected to is passed over for the next.

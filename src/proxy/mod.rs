@@ -3,8 +3,9 @@
 //! - Only a [`Permit`] opens it ([`forward`]), and identity headers come from the permit alone.
 //! - What the upstream sees of the head is decided by [`headers`], [`forwarded`], [`mod@identity`] and [`address`].
 //! - Connections are kept per worker ([`pool`]); servers take turns ([`balance`]); waits are bounded ([`beat`]).
-//! - A request is sent again only when none of it was written: no server could be connected to, or a kept connection
-//!   turned out to be closed. What the client sees of a fault is not decided here ([`Fault`]).
+//! - A request is sent again only when none of it was written (no server could be connected to, or a kept connection
+//!   turned out to be closed), or when it has no body, is idempotent, and its connection had lain idle: then the server
+//!   may have closed it at the same moment. What the client sees of a fault is not decided here ([`Fault`]).
 //!
 //! Everything lives on one worker's thread and spawns its tasks there: in a `LocalRuntime` or a `LocalSet`.
 

@@ -87,7 +87,7 @@ type Opening = watch::Receiver<Option<Result<(), Arc<ConnectError>>>>;
 
 /// A connection for one exchange.
 pub(super) enum Channel {
-    Http1 { sender: http1::SendRequest<RequestBody>, kept: bool },
+    Http1 { sender: http1::SendRequest<RequestBody>, kept: bool, rested: bool },
     Http2 { sender: http2::SendRequest<RequestBody>, stream: Stream, kept: bool },
 }
 
@@ -128,7 +128,7 @@ impl Upstream {
 
     /// A kept connection to the server at this position.
     pub(super) fn kept(&self, server: usize, only_http1: bool) -> Option<Channel> {
-        self.servers[server].kept(only_http1)
+        self.servers[server].kept(only_http1, self.beat.now())
     }
 
     /// A connection to the server at this position for which one is opened, unless one becomes free on the way.
@@ -144,7 +144,7 @@ impl Upstream {
         // Each round ends with one more shared connection, whose streams others may take before us.
         for _ in 0..MAX_SHARED {
             self.join_opening(server).await?;
-            match place.kept(only_http1) {
+            match place.kept(only_http1, self.beat.now()) {
                 Some(channel) => return Ok(channel),
                 None if place.http1.get() => break,
                 None => {}
@@ -161,7 +161,7 @@ impl Upstream {
         Ok(match opened {
             Connection::Http1(sender) => {
                 place.http1.set(place.http1.get() || !only_http1);
-                Channel::Http1 { sender, kept: false }
+                Channel::Http1 { sender, kept: false, rested: false }
             }
             Connection::Http2 { sender, limit } => place.share(sender, limit, &self.beat).channel(false),
         })
@@ -246,16 +246,16 @@ impl Server {
         self.shared.borrow_mut().clear();
     }
 
-    fn kept(&self, only_http1: bool) -> Option<Channel> {
+    fn kept(&self, only_http1: bool, now: Duration) -> Option<Channel> {
         let shared = if only_http1 { None } else { self.with_room() };
-        shared.map(|shared| shared.channel(true)).or_else(|| self.pop())
+        shared.map(|shared| shared.channel(true)).or_else(|| self.pop(now))
     }
 
-    fn pop(&self) -> Option<Channel> {
+    fn pop(&self, now: Duration) -> Option<Channel> {
         let mut idle = self.idle.borrow_mut();
         // Whatever is not ready was closed by the server meanwhile.
         let ready = std::iter::from_fn(|| idle.pop()).find(|idle| idle.sender.is_ready());
-        ready.map(|idle| Channel::Http1 { sender: idle.sender, kept: true })
+        ready.map(|idle| Channel::Http1 { sender: idle.sender, kept: true, rested: idle.since != now })
     }
 
     /// A shared connection with room for one more stream; when there may be no more of them, the emptiest.
@@ -343,5 +343,10 @@ impl Channel {
         match self {
             Self::Http1 { kept, .. } | Self::Http2 { kept, .. } => *kept,
         }
+    }
+
+    /// Whether the server may be closing it for having lain idle: it was used last before the beat that is now.
+    pub(super) fn has_rested(&self) -> bool {
+        matches!(self, Self::Http1 { rested: true, .. })
     }
 }

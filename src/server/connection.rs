@@ -10,7 +10,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
@@ -40,6 +40,10 @@ pub(super) struct Activity {
     /// The first sweep that saw it so.
     head_since: Cell<Option<Duration>>,
     idle_since: Cell<Duration>,
+    /// Odd while the client takes nothing of what is written; every stall has another number.
+    stall: Arc<AtomicUsize>,
+    /// The stall that the sweeps see, and the first sweep that saw it.
+    stalled_since: Cell<(usize, Duration)>,
     draining: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
@@ -53,6 +57,8 @@ impl Activity {
             head_begun: Arc::default(),
             head_since: Cell::new(None),
             idle_since,
+            stall: Arc::default(),
+            stalled_since: Cell::default(),
             draining: Cell::new(false),
             waker: RefCell::new(None),
         }
@@ -60,16 +66,27 @@ impl Activity {
 
     /// Whether it has waited longer than `limits` let it.
     pub(super) fn is_overdue(&self, limits: &Limits) -> bool {
-        if self.in_flight.get() > 0 {
-            return false;
-        }
         let now = self.now.get();
+        if self.in_flight.get() > 0 {
+            return self.stalled_for(now) > limits.idle_timeout;
+        }
         if !self.head_begun.load(Ordering::Relaxed) {
             return now.saturating_sub(self.idle_since.get()) > limits.idle_timeout;
         }
         let since = self.head_since.get().unwrap_or(now);
         self.head_since.set(Some(since));
         now.saturating_sub(since) > limits.header_timeout
+    }
+
+    /// How long the client has taken nothing of a response that waits for it.
+    fn stalled_for(&self, now: Duration) -> Duration {
+        let stall = self.stall.load(Ordering::Relaxed);
+        let (seen, since) = self.stalled_since.get();
+        if stall.is_multiple_of(2) || stall != seen {
+            self.stalled_since.set((stall, now));
+            return Duration::ZERO;
+        }
+        now.saturating_sub(since)
     }
 
     /// Asks the connection to take no further request.
@@ -105,7 +122,12 @@ pub(super) async fn serve_cleartext<H: Handler>(serving: Serving<H>, stream: Tcp
     let mut stream = Gather(stream);
     let sniffed = tokio::time::timeout(serving.limits.header_timeout, sniff(&mut stream)).await;
     let Ok(Ok((seen, is_http2))) = sniffed else { return };
-    if is_http2 { serve_http2(serving, stream, seen).await } else { serve_http1(serving, stream, seen).await }
+    // Boxed, so that the task of a connection takes the memory of what it is, not of what it might have been.
+    if is_http2 {
+        Box::pin(serve_http2(serving, stream, seen)).await;
+    } else {
+        Box::pin(serve_http1(serving, stream, seen)).await;
+    }
 }
 
 /// Reads until the bytes can no longer, or do, spell the preface of HTTP/2.
@@ -130,7 +152,8 @@ where
 {
     let Serving { handler, connection, activity, limits } = serving;
     activity.head_begun.store(!seen.is_empty(), Ordering::Relaxed);
-    let io = Watched { stream: TokioIo::new(stream), seen, bytes_came: Some(Arc::clone(&activity.head_begun)) };
+    let (bytes_came, stall) = (Some(Arc::clone(&activity.head_begun)), Arc::clone(&activity.stall));
+    let io = Watched { stream: TokioIo::new(stream), seen, bytes_came, stall };
     let mut builder = http1::Builder::new();
     if limits.max_headers != USUAL_HEADERS {
         builder.max_headers(limits.max_headers);
@@ -160,7 +183,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let Serving { handler, connection, activity, limits } = serving;
-    let io = Watched { stream: TokioIo::new(stream), seen, bytes_came: None };
+    let io = Watched { stream: TokioIo::new(stream), seen, bytes_came: None, stall: Arc::clone(&activity.stall) };
     let mut builder = http2::Builder::new(LocalExecutor);
     builder
         .timer(TokioTimer::new())
@@ -250,12 +273,25 @@ impl<B: Body + Unpin> Body for Counted<B> {
     }
 }
 
-/// A stream whose first bytes were read already, and that tells when more come.
+/// A stream whose first bytes were read already, and that tells when more come and when nothing more goes.
 struct Watched<S> {
     stream: TokioIo<S>,
     seen: Bytes,
     /// hyper wants the streams of upgrades `Send`, hence not a `Cell`.
     bytes_came: Option<Arc<AtomicBool>>,
+    /// See [`Activity`].
+    stall: Arc<AtomicUsize>,
+}
+
+impl<S> Watched<S> {
+    /// Takes down whether a write went out or waits.
+    fn noted<T>(&self, written: Poll<T>) -> Poll<T> {
+        let is_stalled = !self.stall.load(Ordering::Relaxed).is_multiple_of(2);
+        if written.is_pending() != is_stalled {
+            self.stall.fetch_add(1, Ordering::Relaxed);
+        }
+        written
+    }
 }
 
 impl<S: AsyncRead + Unpin> hyper::rt::Read for Watched<S> {
@@ -275,7 +311,8 @@ impl<S: AsyncRead + Unpin> hyper::rt::Read for Watched<S> {
 
 impl<S: AsyncWrite + Unpin> hyper::rt::Write for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.noted(written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -295,7 +332,8 @@ impl<S: AsyncWrite + Unpin> hyper::rt::Write for Watched<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.noted(written)
     }
 }
 
@@ -306,5 +344,35 @@ struct LocalExecutor;
 impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for LocalExecutor {
     fn execute(&self, task: F) {
         tokio::task::spawn_local(task);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_takes_a_little_now_and_then_is_not_overdue() {
+        let seconds = Duration::from_secs;
+        let (header_timeout, idle_timeout) = (seconds(1), seconds(10));
+        let limits =
+            Limits { header_timeout, idle_timeout, max_header_bytes: 8192, max_headers: 10, max_connections: 1 };
+        let now = Rc::new(Cell::new(Duration::ZERO));
+        let activity = Rc::new(Activity::new(Rc::clone(&now)));
+        let _request = InFlight::begin(&activity);
+        let overdue_at = |second| {
+            now.set(seconds(second));
+            activity.is_overdue(&limits)
+        };
+        let toggle = || activity.stall.fetch_add(1, Ordering::Relaxed);
+        assert!(!overdue_at(20), "nothing waits to be taken: the answer may take its time");
+        toggle();
+        assert!(!overdue_at(30));
+        assert!(!overdue_at(40));
+        toggle();
+        toggle();
+        assert!(!overdue_at(41), "some was taken between two sweeps");
+        assert!(!overdue_at(51));
+        assert!(overdue_at(52));
     }
 }

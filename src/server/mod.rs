@@ -60,7 +60,8 @@ impl Peer {
 pub struct Limits {
     /// From the first byte of a request (or the accepted connection) to the end of its head; TLS handshake included.
     pub header_timeout: Duration,
-    /// A connection with no request is closed after this.
+    /// A connection with no request is closed after this, and so is one whose client takes nothing of a response for
+    /// as long. One HTTP/2 stream that is not read, on a connection that is, is not noticed.
     pub idle_timeout: Duration,
     /// Bytes of one request head.
     pub max_header_bytes: usize,
@@ -89,6 +90,9 @@ pub trait Handler: 'static {
 
     /// What the drain of this worker waits for beside connections: tunnels, which left their connection.
     fn tunnels(&self) -> &Tunnels;
+
+    /// Called now and then, also when no request comes.
+    fn tick(&self);
 
     /// The worker ends: last chance to hand over what is buffered.
     fn finish(&self);

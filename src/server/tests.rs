@@ -36,12 +36,17 @@ impl Handler for Paths {
         if request.uri().path() == "/slow" {
             tokio::time::sleep(Duration::from_millis(400)).await;
         }
+        if request.uri().path() == "/endless" {
+            return Response::new(vec![b'x'; 64 << 20].into());
+        }
         Response::new(format!("{:?} {} {}", request.version(), peer.scheme(), request.uri().path()).into())
     }
 
     fn tunnels(&self) -> &Tunnels {
         &self.tunnels
     }
+
+    fn tick(&self) {}
 
     fn finish(&self) {}
 }
@@ -138,6 +143,19 @@ fn a_request_in_flight_outlives_the_header_timeout_and_the_drain() {
 }
 
 /// Whichever worker the kernel hands a connection to, and however many come at once.
+#[test]
+fn a_client_that_takes_nothing_of_its_response_is_cut() {
+    let (address, workers) = serve(&Limits { max_connections: 1, ..limits() });
+    let mut first = connect(address);
+    first.write_all(b"GET /endless HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    first.read_exact(&mut [0; 1]).unwrap();
+    let mut second = connect(address);
+    second.write_all(b"GET /b HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    assert!(rest(second).contains("/b"), "there is room again");
+    assert!(rest(first).len() < 64 << 20, "it did not come to its end");
+    workers.drain(Duration::from_secs(5));
+}
+
 #[test]
 fn connections_over_the_limit_wait_until_one_ends() {
     let limit = 3;

@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,6 +31,9 @@ use super::{Handler, Limits, Listener, Peer, PeerTls, listen};
 
 /// How long an accept loop rests when no connection can be taken: too many are open, or the system has no descriptor.
 const REST: Duration = Duration::from_millis(20);
+
+/// Between two complaints that connections cannot be accepted.
+const COMPLAINT_PAUSE: Duration = Duration::from_secs(10);
 
 /// The running workers.
 #[derive(Debug)]
@@ -139,6 +143,8 @@ struct Worker<H: Handler> {
     now: Rc<Cell<Duration>>,
     connections: RefCell<HashMap<u64, Connection>>,
     next_connection: Cell<u64>,
+    /// When it was last said that connections cannot be accepted.
+    complained: Cell<Option<Duration>>,
 }
 
 struct Connection {
@@ -158,6 +164,7 @@ impl<H: Handler> Worker<H> {
             now,
             connections: RefCell::default(),
             next_connection: Cell::new(0),
+            complained: Cell::new(None),
         })
     }
 
@@ -195,13 +202,14 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    /// Moves the coarse time and ends connections that waited too long.
+    /// Moves the coarse time, lets the handler tidy up, and ends connections that waited too long.
     async fn sweep(self: Rc<Self>) {
         let shortest = self.limits.header_timeout.min(self.limits.idle_timeout);
         let pause = (shortest / 4).clamp(Duration::from_millis(10), Duration::from_millis(500));
         loop {
             tokio::time::sleep(pause).await;
             self.now.set(self.clock.uptime());
+            self.handler.tick();
             for connection in self.connections.borrow().values() {
                 if connection.activity.is_overdue(&self.limits) {
                     connection.task.abort();
@@ -234,7 +242,7 @@ impl<H: Handler> Worker<H> {
 
     /// The next connection with a place for it; `None` when all places are taken. A place is held only while the
     /// kernel is asked, never while waiting, so that a quiet worker takes none from a busy one.
-    async fn accept(&self, socket: &TcpListener) -> Option<io::Result<(TcpStream, std::net::SocketAddr, Place)>> {
+    async fn accept(&self, socket: &TcpListener) -> Option<io::Result<(TcpStream, SocketAddr, Place)>> {
         poll_fn(|cx| {
             let Some(place) = Place::take(&self.open, self.limits.max_connections) else { return Poll::Ready(None) };
             let accepted = ready!(socket.poll_accept(cx));
@@ -246,13 +254,25 @@ impl<H: Handler> Worker<H> {
     async fn rest_after(&self, listener: &Listener, error: &io::Error) {
         // The peer may be gone before it was accepted; that says nothing about the listener.
         if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
-            tracing::warn!(address = %listener.address, %error, "a connection cannot be accepted");
+            if self.may_complain() {
+                tracing::warn!(address = %listener.address, %error, "connections cannot be accepted");
+            }
             tokio::time::sleep(REST).await;
         }
     }
 
+    /// Every rest could be one more line, as long as clients keep all descriptors taken.
+    fn may_complain(&self) -> bool {
+        let now = self.now.get();
+        let may = self.complained.get().is_none_or(|last| now.saturating_sub(last) >= COMPLAINT_PAUSE);
+        if may {
+            self.complained.set(Some(now));
+        }
+        may
+    }
+
     /// Serves an accepted connection in a task of its own.
-    fn take(self: &Rc<Self>, listener: &Listener, stream: TcpStream, address: std::net::SocketAddr, place: Place) {
+    fn take(self: &Rc<Self>, listener: &Listener, stream: TcpStream, address: SocketAddr, place: Place) {
         listen::tune(&stream);
         let id = self.next_connection.get();
         self.next_connection.set(id + 1);
@@ -265,7 +285,7 @@ impl<H: Handler> Worker<H> {
         let task = tokio::task::spawn_local(async move {
             match tls {
                 None => serve_cleartext(worker.serving(peer, mine), stream).await,
-                Some(acceptor) => worker.serve_tls(peer, mine, acceptor, stream).await,
+                Some(acceptor) => Box::pin(worker.serve_tls(peer, mine, acceptor, stream)).await,
             }
             drop(counted);
         });
@@ -286,9 +306,9 @@ impl<H: Handler> Worker<H> {
         peer.tls = Some(PeerTls { certificate });
         let serving = self.serving(peer, activity);
         if is_http2 {
-            serve_http2(serving, stream, Bytes::new()).await;
+            Box::pin(serve_http2(serving, stream, Bytes::new())).await;
         } else {
-            serve_http1(serving, stream, Bytes::new()).await;
+            Box::pin(serve_http1(serving, stream, Bytes::new())).await;
         }
     }
 

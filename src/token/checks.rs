@@ -89,6 +89,18 @@ impl IssuerChecks {
         principal.expires_at.plus(self.skew)
     }
 
+    /// The claim that names what a token is meant for: `aud`, or `client_id` in the profile that has none.
+    #[must_use]
+    pub fn audience_claim(&self) -> &'static str {
+        profile::audience_claim(self.profile)
+    }
+
+    /// What tokens must be meant for: one of these.
+    #[must_use]
+    pub fn audiences(&self) -> &[String] {
+        &self.audiences
+    }
+
     /// Who written claims speak for (`explain --claims`, `[[tests]]`): as a token with these claims, a good header and
     /// a good signature would. Absent `iss`, `exp` and audience get good values.
     ///
@@ -99,7 +111,7 @@ impl IssuerChecks {
             claims.entry(name).or_insert(value);
         };
         default("iss", json!(*self.issuer));
-        default(profile::audience_claim(self.profile), json!(self.audiences.first()));
+        default(self.audience_claim(), json!(self.audiences.first()));
         default("exp", json!(now.plus(WRITTEN_LIFETIME).secs()));
         let claims = Claims::read(claims)?;
         self.check_issuer(&claims)?;

@@ -17,7 +17,9 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
-use tollgate::authority::{Authority, Client, ClientAuth, Control, Grant, Settings, SigningAlgorithm, User};
+use tollgate::authority::{
+    Authority, Client, ClientAuth, Control, Grant, RefreshLifetimes, Settings, SigningAlgorithm, TokenForm, User,
+};
 use tollgate::clock::{ManualClock, UnixTime};
 use tollgate::secret::Secret;
 
@@ -42,17 +44,29 @@ pub fn settings(issuer: &str) -> Settings {
         scopes: vec!["orders:read".into(), "orders:write".into()],
         auth: None,
         signing_alg: SigningAlgorithm::Rs256,
+        access_tokens: TokenForm::Jwt,
+        redirect_uris: Vec::new(),
+        post_logout_redirect_uris: Vec::new(),
     };
     Settings {
         listen: "127.0.0.1:0".parse().unwrap(),
         issuer: issuer.to_owned(),
         audience: "https://api.example".into(),
         token_lifetime: Duration::from_millis(300_900),
+        code_lifetime: Duration::from_secs(60),
+        refresh: RefreshLifetimes {
+            idle: Duration::from_secs(3600),
+            absolute: Duration::from_secs(86_400),
+            grace: Duration::from_secs(10),
+        },
+        session_lifetime: Duration::from_secs(43_200),
+        scopes: BTreeMap::from([("orders:read".into(), "Read your orders".into())]),
         users: ["alice", "<b>bob</b>"].map(user).to_vec(),
         clients: vec![
             client("machine"),
             Client { signing_alg: SigningAlgorithm::Es256, ..client("machine-es256") },
             Client { signing_alg: SigningAlgorithm::EdDsa, ..client("machine-eddsa") },
+            Client { signing_alg: SigningAlgorithm::Ps256, ..client("machine-ps256") },
             Client { scopes: Vec::new(), ..client("scopeless") },
             Client { auth: Some(ClientAuth::Basic), ..client("only-basic") },
             Client { auth: Some(ClientAuth::Post), ..client("only-post") },

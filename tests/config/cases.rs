@@ -44,7 +44,7 @@ pub const CASES: &[(&str, &str)] = &[
     ("not-supported-yet", "@rest\nacr = [\"gold\"]\nmax_age = \"10m\"\nbind = \"dpop\"\nmode = \"report\"\nlogin = \"web\"\nrate = { burst = 5 }\ncors = { origins = [\"*\"] }\noutlive_token = true\ncredential = \"exchange\""),
     ("not-supported-yet", "@rest\n[issuers.acme.introspection]\nclient_id = \"gateway\"\nclient_secret = { env = \"SECRET\" }"),
     ("not-supported-yet", "@rest\n[logins.web]\nissuer = \"acme\"\nclient_id = \"web\"\npublic_url = \"https://app.example\"\n[sessions]\nstore = \"cookie\""),
-    ("not-supported-yet", "@authority\nfaults = { slow = true }\ntls = { certificate = \"chain.pem\", private_key = \"key.pem\" }\n[[authority.clients]]\nid = \"web\"\nsecret = \"s\"\ngrants = [\"client_credentials\", \"authorization_code\"]\nredirect_uris = [\"https://app.example/cb\"]\naccess_tokens = \"opaque\"\nauth = \"private_key_jwt\""),
+    ("not-supported-yet", "@authority\nfaults = { slow = true }\ntls = { certificate = \"chain.pem\", private_key = \"key.pem\" }\n[[authority.clients]]\nid = \"web\"\nsecret = \"s\"\ngrants = [\"client_credentials\", \"device_code\", \"token_exchange\"]\njwks_file = \"good.jwks\"\nbackchannel_logout_uri = \"https://app.example/b\"\nauth = \"private_key_jwt\""),
     ("bad-duration", "@rest\n[server.limits]\nidle_timeout = \"10 s\""),
     ("bad-duration", "@rest\n[server.limits]\nidle_timeout = \"10\""),
     ("bad-size", "@rest\n[server.limits]\nmax_body_bytes = \"1Mb\""),
@@ -117,5 +117,8 @@ pub const CASES: &[(&str, &str)] = &[
     ("authority-untrusted", "@rest\n@authority"),
     ("duplicate-user", "@authority\n[[authority.users]]\nname = \"alice\"\npassword = \"a\"\n[[authority.users]]\nname = \"alice\"\npassword = \"b\""),
     ("duplicate-client", "@authority\n[[authority.clients]]\nid = \"web\"\nsecret = \"a\"\ngrants = [\"client_credentials\"]\n[[authority.clients]]\nid = \"web\"\nsecret = \"b\"\ngrants = [\"client_credentials\"]"),
+    ("redirect-uri", "@authority\n[[authority.clients]]\nid = \"web\"\ngrants = [\"authorization_code\"]"),
+    ("bad-url", "@authority\n[[authority.clients]]\nid = \"web\"\ngrants = [\"implicit\"]\nredirect_uris = [\"https://a.example/cb#x\", \"com.example.app:/cb#x\", \"myapp:/cb\"]"),
+    ("client-auth", "@authority\n[[authority.clients]]\nid = \"a\"\nsecret = \"s\"\nauth = \"none\"\ngrants = []\n[[authority.clients]]\nid = \"b\"\nauth = \"client_secret_basic\"\ngrants = []"),
     ("client-auth", "@authority\n[[authority.clients]]\nid = \"web\"\ngrants = [\"client_credentials\"]"),
 ];

@@ -132,27 +132,48 @@ fn a_kept_connection_that_was_closed_is_replaced_unseen() {
     });
 }
 
+/// A server that answers the first request on a connection, and hangs up on the second without a word.
+async fn fickle(seen: &Rc<Cell<usize>>) -> std::net::SocketAddr {
+    let count = seen.clone();
+    let (address, _) = scripted(move |mut wire, _| {
+        let count = count.clone();
+        async move {
+            wire.head().await;
+            wire.write(OK).await;
+            if !wire.head().await.is_empty() {
+                count.set(count.get() + 1);
+            }
+        }
+    })
+    .await;
+    address
+}
+
 #[test]
 fn a_request_that_was_written_is_not_sent_again() {
     worker(|| async {
         let seen = Rc::new(Cell::new(0));
-        let count = seen.clone();
-        let (address, _) = scripted(move |mut wire, _| {
-            let count = count.clone();
-            async move {
-                wire.head().await;
-                wire.write(OK).await;
-                if !wire.head().await.is_empty() {
-                    count.set(count.get() + 1);
-                }
-            }
-        })
-        .await;
-        let gateway = gateway(&config(&[(Scheme::Http, address)])).await;
+        let gateway = gateway(&config(&[(Scheme::Http, fickle(&seen).await)])).await;
+        let mut client = Wire::to(gateway.address).await;
+        assert!(client.ask(POST).await.0.starts_with("HTTP/1.1 200"));
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        assert_eq!(client.ask(POST).await.1, "Protocol");
+        assert_eq!(seen.get(), 1);
+    });
+}
+
+const POST: &str = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n";
+
+#[test]
+fn an_idempotent_request_on_a_connection_that_lay_idle_is_sent_once_more() {
+    worker(|| async {
+        let seen = Rc::new(Cell::new(0));
+        let gateway = gateway(&config(&[(Scheme::Http, fickle(&seen).await)])).await;
         let mut client = Wire::to(gateway.address).await;
         assert!(client.ask(GET).await.0.starts_with("HTTP/1.1 200"));
-        assert_eq!(client.ask(GET).await.1, "Protocol");
-        assert_eq!(seen.get(), 1);
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        assert!(client.ask(GET).await.0.starts_with("HTTP/1.1 200"));
+        assert_eq!(seen.get(), 1, "once on the connection that was given up, then on a fresh one");
     });
 }
 

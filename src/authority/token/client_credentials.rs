@@ -1,23 +1,32 @@
 //! The client credentials grant (RFC 6749, section 4.4): a confidential client gets a token for itself. Never a refresh
 //! token, never an ID token.
 
+use std::sync::Arc;
+
+use serde_json::Value;
+
 use super::super::State;
 use super::super::clients::Caller;
 use super::super::errors::{ErrorCode, OauthError};
 use super::super::form::Form;
-use super::super::settings::Grant;
-use super::access::{AccessToken, resources, scopes};
+use super::super::granted::Authorization;
+use super::super::keys::KeySet;
+use super::super::scope;
+use super::super::tokens::AccessToken;
+use super::Answer;
 
 /// The token that `caller` asks for.
-pub(super) fn grant(state: &State, caller: Caller<'_>, form: &Form) -> Result<AccessToken, OauthError> {
+pub(super) fn grant(state: &State, keys: &KeySet, caller: Caller<'_>, form: &Form) -> Result<Value, OauthError> {
     let Caller { client, authenticated } = caller;
     if !authenticated {
         return Err(ErrorCode::UnauthorizedClient.because("a public client cannot have client_credentials"));
     }
-    if !client.grants.contains(&Grant::ClientCredentials) {
-        return Err(ErrorCode::UnauthorizedClient.because("this client is not registered for client_credentials"));
+    let scopes = scope::scopes(client, form)?;
+    if let Some(scope) = scopes.iter().find(|scope| scope::needs_a_person(scope)) {
+        let why = format!("the scope {scope} is about a person, and client_credentials has none");
+        return Err(ErrorCode::InvalidScope.because(why));
     }
-    let scopes = scopes(client, form)?;
-    let resources = resources(form)?;
-    Ok(AccessToken::new(state, client, &client.id, &scopes, &resources))
+    let authorization = Arc::new(Authorization::of_client(&client.id, scopes, scope::resources(form)?));
+    let token = AccessToken::of(state, client, &authorization);
+    Ok(Answer::with(state, keys, client, &authorization, token)?.body)
 }

@@ -3,25 +3,27 @@
 //! Refuses whatever could be read in two ways: another method or content type, parameters in the query, repeated ones,
 //! a body beyond 64 KiB.
 
-mod access;
+mod authorization_code;
 mod client_credentials;
+mod password;
+mod refresh;
 
-use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use std::sync::Arc;
+
 use http::{Method, Request, StatusCode, request};
 use hyper::body::Incoming;
+use serde_json::{Value, json};
 
 use super::State;
-use super::clients;
+use super::clients::{self, Caller};
 use super::errors::{ErrorCode, OauthError};
 use super::form::Form;
-use super::keys::KeySet;
+use super::granted::Authorization;
+use super::intake;
+use super::keys::{KeySet, NoKeys};
 use super::reply::{self, Reply};
-use super::settings::Grant;
-use crate::server::plain::{BodyFault, read_body};
-
-/// Bytes of one request body.
-const MAX_BODY: usize = 64 * 1024;
+use super::settings::{Client, Grant};
+use super::tokens::{AccessToken, IdToken, Issued};
 
 /// Answers one request, good or bad.
 pub(super) async fn handle(state: &State, request: Request<Incoming>) -> Reply {
@@ -29,57 +31,96 @@ pub(super) async fn handle(state: &State, request: Request<Incoming>) -> Reply {
         return reply::method_not_allowed("POST");
     }
     let (head, body) = request.into_parts();
-    match exchange(state, &head, body).await {
-        Ok(reply) => reply,
+    let answered = match intake::form(&head, body).await {
+        Ok(form) => exchange(state, &head, &form).await,
+        Err(error) => Err(error),
+    };
+    match answered {
+        Ok(answer) => {
+            let mut reply = reply::json(StatusCode::OK, &answer);
+            reply::forbid_storing(&mut reply);
+            reply
+        }
         Err(error) => error.reply(),
     }
 }
 
-async fn exchange(state: &State, head: &request::Parts, body: Incoming) -> Result<Reply, OauthError> {
-    check_head(head)?;
-    let body = read_body(body, MAX_BODY).await.map_err(unreadable)?;
+async fn exchange(state: &State, head: &request::Parts, form: &Form) -> Result<Value, OauthError> {
     let keys = state.keys.current().await.map_err(|fault| ErrorCode::ServerError.because(fault.to_string()))?;
-    grant(state, &keys, head, &body)
-}
-
-fn check_head(head: &request::Parts) -> Result<(), OauthError> {
-    if head.uri.query().is_some_and(|query| !query.is_empty()) {
-        return Err(ErrorCode::InvalidRequest.because("parameters belong in the body, not in the URL"));
-    }
-    let mut types = head.headers.get_all(CONTENT_TYPE).iter();
-    let form = types.next().and_then(|kind| kind.to_str().ok()).is_some_and(|kind| {
-        let essence = kind.split(';').next().unwrap_or(kind).trim();
-        essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
-    });
-    if form && types.next().is_none() {
-        Ok(())
-    } else {
-        Err(ErrorCode::InvalidRequest.because("the content type must be application/x-www-form-urlencoded"))
-    }
-}
-
-fn unreadable(fault: BodyFault) -> OauthError {
-    let status = match fault {
-        BodyFault::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        BodyFault::Slow => StatusCode::REQUEST_TIMEOUT,
-        BodyFault::Broken => StatusCode::BAD_REQUEST,
-    };
-    ErrorCode::InvalidRequest.because(fault.to_string()).with_status(status)
+    let caller = clients::authenticate(&state.settings.clients, &head.headers, form)?;
+    grant(state, &keys, caller, form)
 }
 
 /// The judgement itself: no waiting, no socket.
-fn grant(state: &State, keys: &KeySet, head: &request::Parts, body: &Bytes) -> Result<Reply, OauthError> {
-    let form = Form::parse(body)?;
-    let caller = clients::authenticate(&state.settings.clients, &head.headers, &form)?;
+fn grant(state: &State, keys: &KeySet, caller: Caller<'_>, form: &Form) -> Result<Value, OauthError> {
     let name = form.get("grant_type").ok_or_else(|| ErrorCode::InvalidRequest.because("grant_type is missing"))?;
-    let token = match Grant::from_name(name) {
-        Some(Grant::ClientCredentials) => client_credentials::grant(state, caller, &form)?,
-        None => {
-            return Err(ErrorCode::UnsupportedGrantType.because(format!("the grant type {name} is not offered")));
+    let not_offered = || ErrorCode::UnsupportedGrantType.because(format!("the grant type {name} is not offered"));
+    let asked = Grant::from_name(name).ok_or_else(not_offered)?;
+    // Nothing of it happens here (RFC 6749, section 4.2).
+    if asked == Grant::Implicit {
+        return Err(not_offered());
+    }
+    if !caller.client.may(asked) {
+        return Err(ErrorCode::UnauthorizedClient.because(format!("this client is not registered for {name}")));
+    }
+    match asked {
+        Grant::AuthorizationCode => authorization_code::grant(state, keys, caller, form),
+        Grant::RefreshToken => refresh::grant(state, keys, caller, form),
+        Grant::ClientCredentials => client_credentials::grant(state, keys, caller, form),
+        Grant::Password => password::grant(state, keys, caller, form),
+        Grant::Implicit => Err(not_offered()),
+    }
+}
+
+/// An answer with an access token, and with what else belongs to it.
+struct Answer<'a> {
+    state: &'a State,
+    keys: &'a KeySet,
+    client: &'a Client,
+    authorization: &'a Arc<Authorization>,
+    access: Issued,
+    body: Value,
+}
+
+impl<'a> Answer<'a> {
+    /// An answer with `token`.
+    fn with(
+        state: &'a State,
+        keys: &'a KeySet,
+        client: &'a Client,
+        authorization: &'a Arc<Authorization>,
+        token: AccessToken<'_>,
+    ) -> Result<Self, OauthError> {
+        let access = token.issue(state, keys).map_err(no_keys)?;
+        let body = access.answer();
+        Ok(Self { state, keys, client, authorization, access, body })
+    }
+
+    /// Adds the first refresh token of a family, if the client may have one. A client that has `offline_access` among
+    /// its scopes gets one only if it asked for that (OpenID Connect Core 1.0, section 11).
+    fn with_refresh_token(mut self) -> Self {
+        const OFFLINE: &str = "offline_access";
+        let chooses = self.client.scopes.iter().any(|scope| scope == OFFLINE);
+        if self.client.may(Grant::RefreshToken) && (!chooses || self.authorization.has(OFFLINE)) {
+            self.body["refresh_token"] = json!(refresh::begin(self.state, self.authorization));
         }
-    };
-    let signed = token.sign(keys).map_err(|fault| ErrorCode::ServerError.because(fault.to_string()))?;
-    let mut reply = reply::json(StatusCode::OK, &signed);
-    reply::forbid_storing(&mut reply);
-    Ok(reply)
+        self
+    }
+
+    /// Adds an ID token, if one was asked for.
+    fn with_id_token(mut self, nonce: bool) -> Result<Self, OauthError> {
+        if self.authorization.has("openid") {
+            let mut token = IdToken::new(self.state, self.client, self.authorization);
+            if nonce {
+                token = token.with_nonce();
+            }
+            token.attest("at_hash", Some(&self.access.token));
+            self.body["id_token"] = json!(token.sign(self.keys).map_err(no_keys)?);
+        }
+        Ok(self)
+    }
+}
+
+fn no_keys(fault: NoKeys) -> OauthError {
+    ErrorCode::ServerError.because(fault.to_string())
 }

@@ -139,7 +139,7 @@ fn steps() -> Vec<Step> {
             .gives(405, "method_not_allowed"),
         Step {
             title: "Server-sent events come through one by one (Ctrl-C ends it).",
-            command: "curl -N {gateway}/events -H \"Authorization: Bearer $TOKEN\"".into(),
+            command: "curl -sN {gateway}/events -H \"Authorization: Bearer $TOKEN\"".into(),
             ask: Ask::Watch { path: "/events", headers: "accept: text/event-stream\r\n", until: "id: 2" },
             status: 200,
             shows: "data:",

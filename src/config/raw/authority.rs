@@ -1,13 +1,13 @@
 //! `[authority]`: the embedded development Authorization Server.
 
-use crate::config::read::{List, Tables};
+use crate::config::read::{Entries, List, PerhapsEmpty, Tables};
 use crate::config::table::{table, words};
 use crate::config::word::json::{AnyTable, Claims};
 use crate::config::word::names::{FilePath, NonEmpty, Scope};
 use crate::config::word::net::Listen;
-use crate::config::word::quantity::Period;
+use crate::config::word::quantity::{Memory, Period};
 use crate::config::word::secret::SecretSource;
-use crate::config::word::url::{IssuerUrl, WebUrl};
+use crate::config::word::url::{IssuerUrl, RedirectUri, WebUrl};
 
 table! {
     /// The embedded Authorization Server, for development only: its keys are new with every start.
@@ -20,12 +20,24 @@ table! {
         audience: NonEmpty => required,
         /// How long its access tokens are valid.
         token_lifetime: Period = "5m",
+        /// How long an authorization code can be redeemed.
+        code_lifetime: Period = "60s",
+        /// A refresh token that is not used for this long ends.
+        refresh_token_idle: Period = "1d",
+        /// Refresh tokens end this long after the person signed in, used or not.
+        refresh_token_lifetime: Period = "30d",
+        /// How long the refresh token that was rotated last may be used again, as long as its successor was not.
+        refresh_token_grace: Memory = "10s",
+        /// How long a browser stays signed in.
+        session_lifetime: Period = "12h",
         /// Whether it may listen off loopback.
         allow_remote: bool = false,
         /// Serving TLS.
         tls: AuthorityTls => later,
         /// Faults to make on purpose.
         faults: AnyTable => later,
+        /// What scopes mean, in words for the page that asks the person to agree.
+        scopes: Entries<Scope, NonEmpty>,
         /// The people who can sign in: `[[authority.users]]`.
         users: Tables<User>,
         /// The clients that can ask for tokens: `[[authority.clients]]`.
@@ -64,20 +76,23 @@ table! {
         id: NonEmpty => required,
         /// Its secret. Without it the client is public.
         secret: SecretSource,
-        /// The grants that it may use. Today `client_credentials`; later also `authorization_code`, `refresh_token`,
-        /// `implicit`, `password`, `device_code` and `token_exchange`.
-        grants: List<Grant> => required,
+        /// The grants that it may use: `authorization_code`, `refresh_token`, `client_credentials`, and the discouraged
+        /// `implicit` and `password`; later also `device_code` and `token_exchange`. Empty: it only introspects.
+        grants: PerhapsEmpty<Grant> => required,
         /// The scopes that it may ask for.
         scopes: List<Scope>,
-        /// How it authenticates: `client_secret_basic` or `client_secret_post`; default: either. Later also `none`,
-        /// `private_key_jwt` and `tls_client_auth`.
+        /// How it authenticates: `client_secret_basic` or `client_secret_post`, default either; `none` for a public
+        /// client. Later also `private_key_jwt` and `tls_client_auth`.
         auth: AuthWord,
-        /// The form of its access tokens: `jwt`, later also `opaque`.
+        /// The form of its access tokens: `jwt`, or `opaque`, which only introspection understands.
         access_tokens: TokenForm = "jwt",
-        /// Where browsers may be sent back to.
-        redirect_uris: List<WebUrl> => later,
+        /// What its tokens are signed with.
+        signing_alg: SigningWord = "RS256",
+        /// Where browsers may be sent back to, compared character by character. For a public client the port of a
+        /// loopback IP address is free.
+        redirect_uris: List<RedirectUri>,
         /// Where browsers may be sent after signing out.
-        post_logout_redirect_uris: List<WebUrl> => later,
+        post_logout_redirect_uris: List<RedirectUri>,
         /// Where the client hears of a logout, from the authority.
         backchannel_logout_uri: WebUrl => later,
         /// Where the client hears of a logout, by the browser.
@@ -120,6 +135,20 @@ words! {
         PrivateKeyJwt = "private_key_jwt",
         /// RFC 8705
         TlsClientAuth = "tls_client_auth",
+    }
+}
+
+words! {
+    /// A signature algorithm.
+    SigningWord {
+        /// RSASSA-PKCS1-v1_5
+        Rs256 = "RS256",
+        /// P-256
+        Es256 = "ES256",
+        /// Ed25519
+        EdDsa = "EdDSA",
+        /// RSASSA-PSS
+        Ps256 = "PS256",
     }
 }
 

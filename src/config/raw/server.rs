@@ -50,7 +50,7 @@ table! {
     Limits, "[server.limits]" {
         /// From the first byte of a request, or the accepted connection, to the end of its head.
         header_timeout: Period = "10s",
-        /// A connection without a request is closed after this.
+        /// A connection without a request is closed after this; so is one whose client takes nothing of a response for as long.
         idle_timeout: Period = "75s",
         /// Bytes of one request head; more is a 431.
         max_header_bytes: Size = "64KiB",

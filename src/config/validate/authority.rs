@@ -1,5 +1,6 @@
 //! `[authority]`: the embedded development Authorization Server stays on this machine, and what it cannot do is refused.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use url::Host;
@@ -7,10 +8,11 @@ use url::Host;
 use super::files::Inline;
 use super::{Check, refuse_repeats};
 use crate::config::diagnostic::{Code, Diagnostic, Span};
-use crate::config::model::{Authority, AuthorityClient, AuthorityUser, ClientAuth};
+use crate::config::model::{Authority, AuthorityAuth, AuthorityClient, AuthorityUser};
 use crate::config::raw::{Root, authority as raw};
+use crate::config::read::List;
 use crate::config::table::{Field, not_yet};
-use crate::config::word::url::IssuerUrl;
+use crate::config::word::url::{IssuerUrl, RedirectUri};
 
 pub fn authority(root: &Root, check: &mut Check<'_, '_>) -> Option<Option<Authority>> {
     let raw = match &root.authority {
@@ -29,6 +31,12 @@ pub fn authority(root: &Root, check: &mut Check<'_, '_>) -> Option<Option<Author
         issuer: raw.issuer.get()?.text.clone(),
         audience: raw.audience.get()?.0.clone(),
         token_lifetime: raw.token_lifetime.get()?.0,
+        code_lifetime: raw.code_lifetime.get()?.0,
+        refresh_token_idle: raw.refresh_token_idle.get()?.0,
+        refresh_token_lifetime: raw.refresh_token_lifetime.get()?.0,
+        refresh_token_grace: raw.refresh_token_grace.get()?.0,
+        session_lifetime: raw.session_lifetime.get()?.0,
+        scopes: scopes(raw)?,
         users: users?,
         clients: clients?,
     }))
@@ -94,6 +102,14 @@ fn check_tls(raw: &raw::Authority, check: &mut Check<'_, '_>) {
     }
 }
 
+fn scopes(raw: &raw::Authority) -> Option<BTreeMap<String, String>> {
+    let entries = match &raw.scopes {
+        Field::Broken => return None,
+        other => other.get().map_or(&[][..], |entries| &entries.0),
+    };
+    Some(entries.iter().map(|(scope, words)| (scope.value.0.clone(), words.value.0.clone())).collect())
+}
+
 fn users(raw: &raw::Authority, check: &mut Check<'_, '_>) -> Option<Vec<AuthorityUser>> {
     let tables = match &raw.users {
         Field::Broken => return None,
@@ -131,10 +147,17 @@ fn client(raw: &raw::Client, header: &Span, check: &mut Check<'_, '_>) -> Option
     let secret = check.secret(&raw.secret, Inline::Fine);
     refuse_later_words(raw, check);
     secret_fits(raw, header, check);
+    has_a_way_back(raw, header, check);
+    let uris = |field: &Field<List<RedirectUri>>| match field {
+        Field::Broken => None,
+        other => Some(other.get().map_or_else(Vec::new, |list| list.0.iter().map(|at| at.value.0.clone()).collect())),
+    };
+    let (redirect_uris, post_logout_redirect_uris) = (uris(&raw.redirect_uris), uris(&raw.post_logout_redirect_uris));
     let auth = match raw.auth.get() {
-        Some(raw::AuthWord::ClientSecretBasic) => Some(ClientAuth::Basic),
-        Some(raw::AuthWord::ClientSecretPost) => Some(ClientAuth::Post),
-        Some(raw::AuthWord::None | raw::AuthWord::PrivateKeyJwt | raw::AuthWord::TlsClientAuth) | None => None,
+        Some(raw::AuthWord::None) => Some(AuthorityAuth::None),
+        Some(raw::AuthWord::ClientSecretBasic) => Some(AuthorityAuth::Basic),
+        Some(raw::AuthWord::ClientSecretPost) => Some(AuthorityAuth::Post),
+        Some(raw::AuthWord::PrivateKeyJwt | raw::AuthWord::TlsClientAuth) | None => None,
     };
     Some(AuthorityClient {
         id: raw.id.get()?.0.clone(),
@@ -142,20 +165,20 @@ fn client(raw: &raw::Client, header: &Span, check: &mut Check<'_, '_>) -> Option
         grants: raw.grants.get()?.0.iter().map(|grant| grant.value.as_str().to_owned()).collect(),
         scopes: raw.scopes.get().map_or_else(Vec::new, |list| list.0.iter().map(|at| at.value.0.clone()).collect()),
         auth,
+        opaque_tokens: *raw.access_tokens.get()? == raw::TokenForm::Opaque,
+        signing_alg: raw.signing_alg.get()?.as_str(),
+        redirect_uris: redirect_uris?,
+        post_logout_redirect_uris: post_logout_redirect_uris?,
     })
 }
 
 fn refuse_later_words(raw: &raw::Client, check: &mut Check<'_, '_>) {
     let grants = raw.grants.get().map_or(&[][..], |grants| &grants.0);
-    for grant in grants.iter().filter(|grant| grant.value != raw::Grant::ClientCredentials) {
+    let later = |grant: &raw::Grant| matches!(grant, raw::Grant::DeviceCode | raw::Grant::TokenExchange);
+    for grant in grants.iter().filter(|grant| later(&grant.value)) {
         check.report(not_yet(&format!("the grant `{}`", grant.value.as_str()), &grant.span));
     }
-    if let Some((raw::TokenForm::Opaque, span)) = raw.access_tokens.written() {
-        check.report(not_yet("`access_tokens = \"opaque\"`", span));
-    }
-    if let Some((word @ (raw::AuthWord::None | raw::AuthWord::PrivateKeyJwt | raw::AuthWord::TlsClientAuth), span)) =
-        raw.auth.written()
-    {
+    if let Some((word @ (raw::AuthWord::PrivateKeyJwt | raw::AuthWord::TlsClientAuth), span)) = raw.auth.written() {
         check.report(not_yet(&format!("`auth = \"{}\"`", word.as_str()), span));
     }
 }
@@ -170,5 +193,32 @@ fn secret_fits(raw: &raw::Client, header: &Span, check: &mut Check<'_, '_>) {
         let diagnostic =
             Diagnostic::new(Code::ClientAuth, message).at(&grant.span, "").at(header, "this client is public");
         check.report(diagnostic.help("give the client a `secret`, or take the grant out"));
+    }
+    let Some((auth, span)) = raw.auth.written() else { return };
+    let shows_secret = matches!(auth, raw::AuthWord::ClientSecretBasic | raw::AuthWord::ClientSecretPost);
+    let message = match (auth, &raw.secret) {
+        (raw::AuthWord::None, Field::Written { .. }) => "a client with `auth = \"none\"` has no secret to keep",
+        (_, Field::Absent) if shows_secret => "this client has no secret to authenticate with",
+        _ => return,
+    };
+    let diagnostic = Diagnostic::new(Code::ClientAuth, message).at(span, "").at(header, "this client");
+    check.report(diagnostic.help("a public client has `auth = \"none\"` or no `auth`, and no `secret`"));
+}
+
+/// Grants by which a browser comes back need an address that it comes back to.
+fn has_a_way_back(raw: &raw::Client, header: &Span, check: &mut Check<'_, '_>) {
+    let grants = raw.grants.get().map_or(&[][..], |grants| &grants.0);
+    let by_browser =
+        grants.iter().find(|grant| matches!(grant.value, raw::Grant::AuthorizationCode | raw::Grant::Implicit));
+    let none = match &raw.redirect_uris {
+        Field::Broken => false,
+        other => other.get().is_none_or(|list| list.0.is_empty()),
+    };
+    if let (Some(grant), true) = (by_browser, none) {
+        let message = format!("a client with the grant `{}` needs a redirect URI", grant.value.as_str());
+        let diagnostic = Diagnostic::new(Code::RedirectUri, message).at(&grant.span, "").at(header, "this client");
+        check.report(
+            diagnostic.help("add `redirect_uris = [\"http://127.0.0.1:8080/callback\"]`, or take the grant out"),
+        );
     }
 }

@@ -40,6 +40,31 @@ impl Text for WebUrl {
     }
 }
 
+/// Where a browser may be sent back to: a web URL, or a URI of a private-use scheme, whose name has a dot (RFC 8252,
+/// section 7.1). Kept as written, since it is compared so.
+#[derive(Debug, Clone)]
+pub struct RedirectUri(pub String);
+
+impl Text for RedirectUri {
+    const EXPECTED: &'static str = "a text with the URL that browsers are sent back to";
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        let private = text.split_once(':').is_some_and(|(scheme, _)| scheme.contains('.') && !scheme.contains('/'));
+        if !private {
+            return web_url(text, Code::BadUrl).map(|_| Self(text.to_owned()));
+        }
+        Url::parse(text).map_err(|error| bad_url(text, Code::BadUrl, error))?;
+        match text.contains('#') || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            true => Err(Refusal::new(Code::BadUrl, "a redirect URI has no fragment and no blanks", "remove them")),
+            false => Ok(Self(text.to_owned())),
+        }
+    }
+
+    fn hints() -> Json {
+        json!({ "format": "uri" })
+    }
+}
+
 /// An issuer identifier (RFC 8414, section 2): compared with `iss` as it is written.
 #[derive(Debug, Clone)]
 pub struct IssuerUrl {
@@ -127,6 +152,8 @@ impl Text for ServerUrl {
                 Refusal::new(Code::BadServer, "the server's URL has user information", help).at(start..start + at + 1)
             );
         }
+        // A slash alone, as URLs are often pasted, means no path.
+        let rest = rest.strip_suffix('/').filter(|rest| !rest.contains(['/', '?', '#'])).unwrap_or(rest);
         if let Some(at) = rest.find(['/', '?', '#']) {
             let start = text.len() - rest.len() + at;
             let help = format!(

@@ -195,6 +195,11 @@ async fn get(fetch: &dyn Fetch, url: Url, accept: &'static str) -> Result<Respon
 async fn read_file(path: &Path) -> Result<Bytes, Failure> {
     let unreadable =
         |error: std::io::Error| Failure::new(FetchResult::Unreachable, format!("{}: {error}", path.display()));
+    // A named pipe would be waited for, for ever if nobody writes into it.
+    if !tokio::fs::metadata(path).await.map_err(unreadable)?.is_file() {
+        let detail = format!("{}: it is not a regular file", path.display());
+        return Err(Failure::new(FetchResult::Unreachable, detail));
+    }
     let file = tokio::fs::File::open(path).await.map_err(unreadable)?;
     let mut content = Vec::new();
     file.take(MAX_BYTES as u64 + 1).read_to_end(&mut content).await.map_err(unreadable)?;

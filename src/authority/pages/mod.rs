@@ -1,0 +1,122 @@
+//! Pages for people: nothing from elsewhere, dark or light as the reader's system says, usable without a mouse, and
+//! marked as those of a development server.
+//!
+//! Every text that comes from settings or requests is escaped; secrets and passwords are not shown. There is no script
+//! but the one line that sends a form_post answer.
+
+mod index;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY};
+use http::{HeaderValue, StatusCode};
+
+use super::errors::OauthError;
+use super::reply::{self, Reply};
+use crate::secret::sha256;
+
+pub(super) use self::index::index;
+
+const STYLE: &str = include_str!("style.css");
+
+/// A page on its way.
+#[derive(Debug)]
+pub(super) struct Page<'a> {
+    title: &'a str,
+    body: &'a str,
+    wide: bool,
+    form_action: String,
+    script: Option<&'static str>,
+}
+
+impl<'a> Page<'a> {
+    /// A page without forms. `body` is HTML.
+    pub(super) fn new(title: &'a str, body: &'a str) -> Self {
+        Self { title, body, wide: false, form_action: "'none'".into(), script: None }
+    }
+
+    /// A page as wide as its tables need.
+    pub(super) fn wide(self) -> Self {
+        Self { wide: true, ..self }
+    }
+
+    /// Its forms go to this server.
+    pub(super) fn with_form(self) -> Self {
+        Self { form_action: "'self'".into(), ..self }
+    }
+
+    /// Its form ends, by way of redirects, at `uri`. Browsers hold the whole chain of redirects to `form-action`, and the
+    /// client may redirect on to anywhere, so all web origins are allowed, and the scheme of a program's URI.
+    pub(super) fn sending_to(self, uri: &str) -> Self {
+        let scheme = uri.split(':').next().unwrap_or_default();
+        let own = if matches!(scheme, "http" | "https") { String::new() } else { format!(" {scheme}:") };
+        Self { form_action: format!("'self' http: https:{own}"), ..self }
+    }
+
+    /// It runs this one script.
+    pub(super) fn with_script(self, script: &'static str) -> Self {
+        Self { script: Some(script), ..self }
+    }
+
+    /// The page in the frame that all pages share. The policy allows the one style sheet and the one script by their
+    /// digests, and nothing else.
+    pub(super) fn reply(&self, status: StatusCode) -> Reply {
+        let digest = |text: &str| format!("'sha256-{}'", STANDARD.encode(sha256(text.as_bytes())));
+        let script = self.script.map(|script| format!("<script>{script}</script>\n")).unwrap_or_default();
+        let html = format!(
+            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{} - Tollgate authority</title>\n\
+             <style>{STYLE}</style>\n</head>\n<body class=\"{}\">\n<header><span>Tollgate authority</span> \
+             <strong>Development only</strong></header>\n<main>\n{}</main>\n{script}</body>\n</html>\n",
+            self.title,
+            if self.wide { "wide" } else { "card" },
+            self.body,
+        );
+        let allowed = self.script.map(|script| format!("script-src {}; ", digest(script))).unwrap_or_default();
+        let policy = format!(
+            "default-src 'none'; style-src {}; {allowed}base-uri 'none'; form-action {}; frame-ancestors 'none'",
+            digest(STYLE),
+            self.form_action,
+        );
+        let mut reply = reply::whole(status, "text/html; charset=utf-8", html);
+        if let Ok(policy) = HeaderValue::try_from(policy) {
+            reply.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+        }
+        reply.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        reply::forbid_storing(&mut reply);
+        reply
+    }
+}
+
+/// A refusal for a person: nothing is sent anywhere.
+pub(super) fn error(error: &OauthError) -> Reply {
+    let body = format!(
+        "<h1>This does not work</h1>\n<p class=\"failure\" role=\"alert\">{}</p>\n\
+         <p>The error is <code>{}</code>. It is shown here and not sent to the application, because who asked and where \
+         the answer should go is not certain.</p>\n",
+        escape(&error.description()),
+        error.code().name()
+    );
+    Page::new("Error", &body).reply(error.status())
+}
+
+/// A field that the person does not see.
+pub(super) fn hidden(name: &str, value: &str) -> String {
+    format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">\n", escape(value))
+}
+
+/// Text made safe for element content and quoted attributes.
+pub(super) fn escape(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            plain => safe.push(plain),
+        }
+    }
+    safe
+}
