@@ -541,18 +541,18 @@ fn strangers_at_the_callback_change_nothing() {
 }
 
 #[test]
-fn the_browser_is_opened_with_the_address_as_one_argument() {
+fn the_browser_is_opened_with_the_address_as_one_argument_and_no_secret() {
     let server = Server::good();
-    let line = person(&server, "--scope openid");
+    let line = person(&server, "--scope openid --auth none").env("TOLLGATE_CLIENT_SECRET", "s3cret");
     let opened = opener(line.dir.path());
     let path = format!("{}:{}", line.dir.path().display(), std::env::var("PATH").unwrap());
     let (ended, shown) = line.env("PATH", &path).visited(|url| {
         let text = eventually("the opener ran", PATIENCE, || std::fs::read_to_string(&opened).ok());
-        browse(Url::parse(text.trim_end()).unwrap());
+        browse(Url::parse(text.lines().next().unwrap()).unwrap());
         (url.to_string(), text)
     });
     let (printed, opened) = shown.unwrap();
-    assert_eq!(opened, format!("{printed}\n"));
+    assert_eq!(opened, format!("{printed}\nno secret\n"));
     assert_eq!(ended.differs(0, &token_line(), &["If nothing opens, go to:"]), [""; 0]);
     let (ended, _) = person(&server, "").env("PATH", "/nowhere").visited(browse);
     assert_eq!(ended.differs(0, &token_line(), &["No browser can be opened (xdg-open:"]), [""; 0]);

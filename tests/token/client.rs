@@ -183,13 +183,15 @@ impl Page {
     }
 }
 
-/// A folder with an `xdg-open` that writes its arguments into `opened`, one a line.
+/// A folder with an `xdg-open` that writes its arguments into `opened`, one a line, and then the secret that it could read.
 pub fn opener(dir: &Path) -> PathBuf {
     use std::os::unix::fs::PermissionsExt as _;
     let path = dir.join("xdg-open");
     let opened = dir.join("opened");
-    let script =
-        format!("#!/bin/sh\nprintf '%s\\n' \"$@\" > '{0}.new'\nmv '{0}.new' '{0}'\necho noise\n", opened.display());
+    let script = format!(
+        "#!/bin/sh\nprintf '%s\\n' \"$@\" \"${{TOLLGATE_CLIENT_SECRET-no secret}}\" > '{0}.new'\nmv '{0}.new' '{0}'\necho noise\n",
+        opened.display()
+    );
     std::fs::write(&path, script).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     opened

@@ -57,14 +57,14 @@ fn notes(members: &Map<String, Value>, asked: &[String]) -> Vec<String> {
         None => notes.push("the answer has no `token_type`, which RFC 6749 requires".into()),
     }
     let granted = members.get("scope").and_then(Value::as_str);
-    if let Some(granted) = granted.filter(|granted| !same_scopes(granted, asked)) {
-        let asked = if asked.is_empty() { "none".into() } else { asked.join(" ") };
-        notes.push(format!("the scopes granted are: {} (asked for: {asked})", shown(granted)));
+    // Who asks for none takes what the server gives: its default, or what the refresh token was given for.
+    if let Some(granted) = granted.filter(|granted| !asked.is_empty() && !same_scopes(granted, asked)) {
+        notes.push(format!("the scopes granted are: {} (asked for: {})", shown(granted), asked.join(" ")));
     }
     notes
 }
 
-/// Whether the answer grants what was asked for. A server that grants its default when nothing was asked is worth a word.
+/// Whether the answer grants what was asked for, in any order.
 fn same_scopes(granted: &str, asked: &[String]) -> bool {
     let sorted = |mut scopes: Vec<&str>| {
         scopes.sort_unstable();
@@ -108,7 +108,7 @@ mod tests {
             (json!({"token_type": "bearer"}), &["a"], &[]),
             (json!({"token_type": "Bearer", "scope": "b a"}), &["a", "b"], &[]),
             (json!({"token_type": "Bearer", "scope": "a"}), &["a", "b"], &["granted are: a (asked for: a b)"]),
-            (json!({"token_type": "Bearer", "scope": "a"}), &[], &["granted are: a (asked for: none)"]),
+            (json!({"token_type": "Bearer", "scope": "a"}), &[], &[]),
             (json!({"token_type": "DPoP"}), &[], &["of type DPoP"]),
             (json!({}), &[], &["no `token_type`"]),
         ];

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-pub(super) use order::{Auth, Client, Flow, Issuer, Order, Redirect, Visit};
+pub(super) use order::{Auth, Client, Flow, Issuer, Order, Redirect, SECRET_VARIABLE, Visit};
 
 const EXAMPLES: &str = "\
 Examples (AS=https://login.example.com):

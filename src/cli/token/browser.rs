@@ -7,6 +7,8 @@ use url::Url;
 
 use crate::cli::complain;
 
+use super::args::SECRET_VARIABLE;
+
 /// What opens an address in the browser that the person uses.
 const OPENER: &str = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
 
@@ -25,6 +27,8 @@ pub(super) fn visit(url: &Url, open: bool, then: &str) {
 fn launch(url: &Url) -> io::Result<()> {
     let mut opener = Command::new(OPENER);
     opener.arg(url.as_str()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    // The browser, and all that runs in it, has no business with the client's secret.
+    opener.env_remove(SECRET_VARIABLE);
     // Some browsers stay in the foreground, so its end is not awaited; the system reaps it after us.
     opener.spawn().map(drop)
 }

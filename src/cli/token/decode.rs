@@ -106,8 +106,8 @@ fn distance(moment: UnixTime, now: UnixTime) -> String {
 /// Seconds in the largest unit that says enough.
 fn span(seconds: u64) -> String {
     match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7200 => format!("{} min", seconds / 60),
+        0..600 => format!("{seconds} s"),
+        600..7200 => format!("{} min", seconds / 60),
         7200..172_800 => format!("{} h", seconds / 3600),
         _ => format!("{} days", seconds / 86_400),
     }
@@ -130,7 +130,7 @@ mod tests {
     fn a_jwt_is_read_and_marked() {
         let token = jwt(r#"{"alg":"RS256"}"#, r#"{"sub":"\u001b[2J\u202e","exp":1800000300,"iat":-5}"#);
         let told = tell(&answer(&token), UnixTime::from_secs(1_800_000_000));
-        for part in ["Access token (not verified)", "\"alg\": \"RS256\"", "exp       2027-01-15T08:05:00", "(in 5 min)"]
+        for part in ["Access token (not verified)", "\"alg\": \"RS256\"", "exp       2027-01-15T08:05:00", "(in 300 s)"]
         {
             assert!(told.contains(part), "{part}: {told}");
         }

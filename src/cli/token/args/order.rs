@@ -14,7 +14,7 @@ use crate::secret::Secret;
 use super::{Args, AuthName, FlowName};
 
 /// Where the secret of a client may stand.
-const SECRET_VARIABLE: &str = "TOLLGATE_CLIENT_SECRET";
+pub(in crate::cli::token) const SECRET_VARIABLE: &str = "TOLLGATE_CLIENT_SECRET";
 
 /// How long a person gets to sign in.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -367,6 +367,9 @@ fn redirect(text: &str) -> Result<Redirect, Failure> {
     }
     // `Url` forgets a port that is the scheme's own; whether one was written matters here.
     let written = text.parse::<Uri>().ok().and_then(|uri| uri.port_u16());
+    if written == Some(0) {
+        return Err(wrong("no browser can come back to port 0; without a port, one that is free is taken"));
+    }
     Ok(Redirect { url, exact: written.map(|_| text.to_owned()), port: written.unwrap_or(0) })
 }
 

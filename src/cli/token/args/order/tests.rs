@@ -41,6 +41,7 @@ fn what_cannot_be_meant_is_refused_with_its_reason() {
         (&format!("{good} --param state=1"), "sets this by itself"),
         (&format!("{good} --param prompt"), "NAME=VALUE"),
         (&format!("{good} --redirect-uri https://127.0.0.1/cb"), "it must be http://127.0.0.1"),
+        (&format!("{good} --redirect-uri http://127.0.0.1:0/cb"), "port 0"),
         (&format!("{good} --redirect-uri http://as.test/cb"), "it must be http://127.0.0.1"),
         (&format!("{good} --redirect-uri http://localhost/cb?x=y"), "no user name, query"),
     ];
