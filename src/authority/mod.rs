@@ -6,11 +6,12 @@
 //! shows as a disagreement between the two.
 //!
 //! Its flows, one file each: the authorization code with PKCE, the implicit and hybrid types, the password, client
-//! credentials, refresh tokens; around them discovery, introspection, revocation, userinfo and sign-out.
+//! credentials, the device flow, refresh tokens; around them discovery, introspection, revocation, userinfo and sign-out.
 
 mod authorize;
 mod claims;
 mod clients;
+mod device;
 mod discovery;
 mod endpoints;
 mod errors;
@@ -174,6 +175,15 @@ async fn route(state: &State, request: Request<Incoming>) -> Reply {
     // Futures of their own size each, so they are boxed: not every request pays for the largest.
     if path == endpoints.token.path {
         return Box::pin(token::handle(state, request)).await;
+    }
+    if path == endpoints.pushed.path {
+        return Box::pin(authorize::pushed::handle(state, request)).await;
+    }
+    if path == endpoints.device_authorization.path {
+        return Box::pin(device::handle(state, request)).await;
+    }
+    if path == endpoints.device.path {
+        return Box::pin(device::handle_page(state, request)).await;
     }
     if path == endpoints.authorize.path {
         return Box::pin(authorize::handle(state, request)).await;
