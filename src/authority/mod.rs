@@ -11,6 +11,7 @@
 mod authorize;
 mod claims;
 mod clients;
+mod cors;
 mod device;
 mod discovery;
 mod endpoints;
@@ -125,7 +126,7 @@ impl Authority {
             self.listener,
             move |request, _stop| {
                 let state = Arc::clone(&state);
-                async move { route(&state, request).await }
+                async move { answer(&state, request).await }
             },
             shutdown,
         )
@@ -167,6 +168,19 @@ fn repeated(clients: &[Client]) -> Option<&str> {
     let mut ids: Vec<_> = clients.iter().map(|client| client.id.as_str()).collect();
     ids.sort_unstable();
     ids.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
+}
+
+/// Answers a request, for scripts of other origins too where they may ask.
+async fn answer(state: &State, request: Request<Incoming>) -> Reply {
+    if !cors::is_open(&state.endpoints, request.uri().path()) {
+        return route(state, request).await;
+    }
+    if cors::is_preflight(&request) {
+        return cors::leave();
+    }
+    let mut reply = route(state, request).await;
+    cors::open(&mut reply);
+    reply
 }
 
 /// Hands a request to its endpoint.
