@@ -53,6 +53,8 @@ fn metadata(settings: &Settings, endpoints: &Endpoints) -> Value {
     let mut document = json!({
         "issuer": settings.issuer,
         "authorization_endpoint": endpoints.authorize.url,
+        "pushed_authorization_request_endpoint": endpoints.pushed.url,
+        "device_authorization_endpoint": endpoints.device_authorization.url,
         "token_endpoint": endpoints.token.url,
         "introspection_endpoint": endpoints.introspect.url,
         "revocation_endpoint": endpoints.revoke.url,

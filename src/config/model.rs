@@ -374,7 +374,7 @@ pub struct AuthorityClient {
     pub id: String,
     /// Absent: a public client.
     pub secret: Option<Secret>,
-    /// Grants that it may use, by their names in RFC 7591 (`client_credentials`, ...).
+    /// Grants that it may use, by their words in the file.
     pub grants: Vec<String>,
     /// Scopes that it may ask for.
     pub scopes: Vec<String>,

@@ -270,3 +270,32 @@ fn other_endpoints_refuse_as_their_specifications_say() {
         assert_eq!(challenge.contains("error="), said.starts_with("error"), "{challenge}");
     }
 }
+
+#[test]
+fn scripts_of_other_origins_may_ask_for_tokens_but_not_see_pages() {
+    let authority = start();
+    let preflight =
+        [("origin", "https://app.example".to_owned()), ("access-control-request-method", "POST".to_owned())];
+    for (path, open) in [
+        ("/token", true),
+        ("/userinfo", true),
+        ("/revoke", true),
+        ("/jwks", true),
+        ("/.well-known/openid-configuration", true),
+        ("/introspect", false),
+        ("/authorize", false),
+        ("/authorize/login", false),
+        ("/logout", false),
+        ("/device", false),
+        ("/", false),
+    ] {
+        let asked = authority.send(Method::OPTIONS, path, &preflight, "");
+        let told = authority.get(path);
+        let expected = open.then_some("*");
+        assert_eq!(asked.status == 204, open, "{path}");
+        for answer in [asked, told] {
+            assert_eq!(answer.header("access-control-allow-origin"), expected, "{path}");
+            assert_eq!(answer.header("access-control-allow-credentials"), None, "{path}");
+        }
+    }
+}

@@ -28,7 +28,8 @@ pub fn start() -> Running {
 pub fn start_with(change: impl FnMut(&mut Client)) -> Running {
     Running::with(|settings| {
         let model = settings.clients[0].clone();
-        let grants = vec![Grant::AuthorizationCode, Grant::RefreshToken, Grant::Implicit, Grant::Password];
+        let grants =
+            vec![Grant::AuthorizationCode, Grant::RefreshToken, Grant::Implicit, Grant::Password, Grant::DeviceCode];
         let scopes = ["openid", "profile", "email", "orders:read", "orders:write"].map(str::to_owned).to_vec();
         let client = |id: &str, secret: Option<&str>| Client {
             id: id.to_owned(),
@@ -493,4 +494,97 @@ fn clients_hear_of_a_sign_out_by_token_and_by_frame() {
     assert_eq!((&*parameters["a"], &parameters["sid"]), ("b", &signed_in["sid"].as_str().unwrap().to_owned()));
     assert!(page.header("content-security-policy").unwrap().contains("frame-src https://web.example; "));
     assert!(page.text().contains("content=\"2; url=http://127.0.0.1:4999/bye\""));
+}
+
+#[test]
+fn a_pushed_request_is_used_once_by_its_client_within_a_minute() {
+    let authority = start();
+    let push = |client: &str, changes: &[(&str, &str)]| {
+        authority.post("/par", &[basic(client, "web-secret")], &encode(&request("web", changes)))
+    };
+    let pushed = push("web", &[]);
+    assert_eq!((pushed.status, pushed.header("cache-control")), (201, Some("no-store")));
+    assert_eq!(pushed.json()["expires_in"], 60);
+    let reference = pushed.json()["request_uri"].as_str().unwrap().to_owned();
+    let browser = Browser::new(&authority);
+    let stolen = browser.authorize(&[("client_id", "other"), ("request_uri", &reference)]);
+    assert_eq!((stolen.status, stolen.header("location")), (400, None));
+    // What comes beside the reference does not count.
+    let mine = [("client_id", "web"), ("request_uri", &*reference), ("scope", "orders:write"), ("state", "x")];
+    let found = answer_in(&browser.go(&mine), '?');
+    assert_eq!(found["state"], "st&te");
+    let answer = redeem(&authority, "web", &found["code"], &[]).json();
+    assert_eq!(answer["scope"], "openid email orders:read");
+    assert_eq!(browser.authorize(&mine).status, 400, "used");
+    let late = push("web", &[]).json()["request_uri"].as_str().unwrap().to_owned();
+    authority.clock.advance(Duration::from_secs(60));
+    assert_eq!(browser.authorize(&[("client_id", "web"), ("request_uri", &late)]).status, 400, "over");
+    for (client, changes, status, error) in [
+        ("web", ("redirect_uri", "http://evil.test/"), 400, "invalid_request"),
+        ("web", ("scope", "admin"), 400, "invalid_scope"),
+        ("web", ("client_id", ""), 400, "invalid_request"),
+        ("web", ("request_uri", "urn:x"), 400, "invalid_request"),
+        ("web", ("code_challenge_method", "plain"), 400, "invalid_request"),
+        ("other", ("scope", "openid"), 400, "invalid_request"),
+        ("machine", ("scope", "openid"), 400, "invalid_request"),
+    ] {
+        let answer = push(client, &[changes]);
+        assert_eq!((answer.status, answer.json()["error"].as_str()), (status, Some(error)), "{client} {changes:?}");
+    }
+}
+
+#[test]
+fn a_device_gets_its_answer_when_a_person_gave_it() {
+    const GRANT: (&str, &str) = ("grant_type", "urn:ietf:params:oauth:grant-type:device_code");
+    let authority = start();
+    let begin = || authority.post("/device_authorization", &[], "client_id=app&scope=openid+orders:read").json();
+    let poll = |client: &str, device: &Value| {
+        token(&authority, client, &[GRANT, ("device_code", device["device_code"].as_str().unwrap())]).json()
+    };
+    let answer_page = |browser: &Browser<'_>, page: &Answer, fields: &[(&str, &str)]| {
+        let mark = between(page.text(), "name=\"mark\" value=\"", "\"");
+        browser.send(Method::POST, "/device", &encode(&[&[("mark", mark)], fields].concat()))
+    };
+    let device = begin();
+    let issuer = format!("http://{}", authority.address);
+    assert_eq!((&device["verification_uri"], &device["interval"]), (&json!(format!("{issuer}/device")), &json!(5)));
+    assert_eq!(poll("app", &device)["error"], "authorization_pending");
+    assert_eq!(poll("app", &device)["error"], "slow_down");
+    authority.clock.advance(Duration::from_secs(9));
+    assert_eq!(poll("app", &device)["error"], "slow_down", "ten seconds now");
+    assert_eq!(poll("web", &device)["error"], "invalid_grant");
+
+    let (browser, stranger) = (Browser::new(&authority), Browser::new(&authority));
+    let code = device["user_code"].as_str().unwrap().to_lowercase().replace('-', " ");
+    let page = browser.send(Method::GET, &format!("/device?{}", encode(&[("user_code", &code)])), "");
+    assert!(page.text().contains(&format!("value=\"{code}\"")));
+    let wrong = answer_page(&browser, &page, &[("user_code", "BBBB-BBBB"), ("action", "continue")]);
+    assert!(wrong.text().contains("There is no device with this code"));
+    let typed = ("user_code", code.as_str());
+    let login = answer_page(&browser, &page, &[typed, ("action", "continue")]);
+    assert!(login.text().contains("<h1>Sign in</h1>"));
+    let unsigned = answer_page(&browser, &page, &[typed, ("action", "allow")]);
+    assert!(unsigned.text().contains("<h1>Sign in</h1>"), "nobody answers without signing in");
+    let good = [typed, ("action", "sign-in"), ("username", "alice"), ("password", "wonderland")];
+    stranger.send(Method::GET, "/device", "");
+    assert_eq!(answer_page(&stranger, &login, &good).status, 400, "a page of another browser");
+    let consent = answer_page(&browser, &login, &good);
+    assert!(consent.text().contains("Read your orders") && consent.text().contains(&code), "{}", consent.text());
+    assert!(answer_page(&browser, &consent, &[typed, ("action", "allow")]).text().contains("The device is connected"));
+    let answer = poll("app", &device);
+    assert_eq!(answer["scope"], "openid orders:read", "{answer}");
+    assert_eq!(payload(answer["id_token"].as_str().unwrap())["sub"], "u-alice");
+    assert!(answer["refresh_token"].is_string());
+    assert_eq!(poll("app", &device)["error"], "invalid_grant", "once");
+
+    let (refused, forgotten) = (begin(), begin());
+    let typed = ("user_code", refused["user_code"].as_str().unwrap());
+    let page = browser.send(Method::GET, "/device", "");
+    let consent = answer_page(&browser, &page, &[typed, ("action", "continue")]);
+    answer_page(&browser, &consent, &[typed, ("action", "deny")]);
+    assert_eq!(poll("app", &refused)["error"], "access_denied");
+    authority.clock.advance(Duration::from_secs(600));
+    assert_eq!(poll("app", &forgotten)["error"], "expired_token");
+    let other = authority.post("/device_authorization", &[basic("machine", "machine-secret")], "");
+    assert_eq!((other.status, &other.json()["error"]), (400, &json!("unauthorized_client")));
 }

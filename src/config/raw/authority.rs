@@ -76,8 +76,8 @@ table! {
         id: NonEmpty => required,
         /// Its secret. Without it the client is public.
         secret: SecretSource,
-        /// The grants that it may use: `authorization_code`, `refresh_token`, `client_credentials`, and the discouraged
-        /// `implicit` and `password`; later also `device_code` and `token_exchange`. Empty: it only introspects.
+        /// The grants that it may use: `authorization_code`, `refresh_token`, `client_credentials`, `device_code`, and the
+        /// discouraged `implicit` and `password`; later also `token_exchange`. Empty: it only introspects.
         grants: PerhapsEmpty<Grant> => required,
         /// The scopes that it may ask for.
         scopes: List<Scope>,
