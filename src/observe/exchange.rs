@@ -2,7 +2,7 @@
 //!
 //! An [`Exchange`] is opened when a request's head is read, learns what is found out on the way, and reports when its
 //! last owner drops it: also when the request was cancelled, its connection broke or its task was aborted. Whoever
-//! sends the response says [`Exchange::finish`] at its end ([`super::body::Measured`] does); without that, or without a status, the
+//! sends the response says [`Exchange::finish`] at its end; without that, or without a status, the
 //! exchange counts as aborted. Costs no allocation when the access log is off, and none in the long run when it is on:
 //! texts go into a box that the worker keeps for later requests.
 

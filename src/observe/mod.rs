@@ -6,7 +6,6 @@
 //! Refuses: queries, tokens, cookies and header values never come in here, labels come from closed lists only, and a
 //! line cannot be forged by what a client sends ([`log`]). Knows no OAuth: codes and names come in as text.
 
-pub mod body;
 mod cells;
 pub mod diagnostics;
 pub mod exchange;
@@ -20,7 +19,6 @@ pub mod timestamp;
 pub mod worker;
 pub mod writer;
 
-pub use body::Measured;
 pub use exchange::{CacheResult, Exchange, Opening};
 pub use log::Form;
 pub use metrics::Metrics;

@@ -2,17 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Write as _};
-use std::pin::Pin;
 use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Method, StatusCode, Version};
-use http_body::{Body, Frame};
-use http_body_util::{BodyExt as _, Empty, Full};
 use serde_json::Value;
 
 use super::*;
@@ -370,48 +365,6 @@ fn gauges_of_connections_and_reloads() {
     process.metrics.config_reloaded(false);
     assert_eq!(process.value("tollgate_config_last_reload_successful"), 0.0);
     assert_eq!(process.value(r#"tollgate_config_reloads_total{result="failed"}"#), 1.0);
-}
-
-/// A body of two frames; the second is an error, or never comes.
-struct Broken(u8);
-
-impl Body for Broken {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        self.0 += 1;
-        match self.0 {
-            1 => Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"abc"))))),
-            _ => Poll::Ready(Some(Err(io::ErrorKind::ConnectionReset.into()))),
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_measured_body_knows_whether_it_reached_its_end() {
-    let process = Process::start(Form::Json);
-    let worker = process.worker();
-    let sink = worker.for_snapshot(&[], &[]);
-    let exchange = || {
-        let exchange = open(&sink, &Method::GET, "/");
-        exchange.status(StatusCode::OK);
-        Rc::new(exchange)
-    };
-    drop(Measured::new(Empty::<Bytes>::new(), exchange()));
-    let mut whole = Measured::new(Full::new(Bytes::from_static(b"abcde")), exchange());
-    // A server that knows the length asks for one frame only.
-    assert!(whole.frame().await.unwrap().is_ok());
-    drop(whole);
-    drop(Measured::new(Full::new(Bytes::from_static(b"abcde")), exchange()));
-    let mut cancelled = Measured::new(Broken(0), exchange());
-    assert!(cancelled.frame().await.unwrap().is_ok());
-    drop(cancelled);
-    assert!(Measured::new(Broken(0), exchange()).collect().await.is_err());
-    worker.flush();
-    let told: Vec<_> =
-        process.lines().iter().map(|line| (line["bytes_out"].as_u64().unwrap(), line["aborted"] == true)).collect();
-    assert_eq!(told, [(0, false), (5, false), (0, true), (3, true), (3, true)]);
 }
 
 /// Some of everything, so that each family has a series.
