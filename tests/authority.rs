@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails like the test itself")]
 
+#[path = "authority/authorize_refusals.rs"]
+mod authorize_refusals;
+#[path = "authority/flows.rs"]
+mod flows;
 #[path = "authority/harness.rs"]
 mod harness;
 #[path = "authority/refusals.rs"]
@@ -32,6 +36,8 @@ fn both_metadata_documents_announce_what_works_and_nothing_else() {
     let metadata = json!({
         "issuer": issuer,
         "authorization_endpoint": format!("{issuer}/authorize"),
+        "pushed_authorization_request_endpoint": format!("{issuer}/par"),
+        "device_authorization_endpoint": format!("{issuer}/device_authorization"),
         "token_endpoint": format!("{issuer}/token"),
         "introspection_endpoint": format!("{issuer}/introspect"),
         "revocation_endpoint": format!("{issuer}/revoke"),
@@ -41,7 +47,10 @@ fn both_metadata_documents_announce_what_works_and_nothing_else() {
         "response_modes_supported": ["query", "fragment", "form_post"],
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": true,
-        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials", "password", "implicit"],
+        "grant_types_supported": [
+            "authorization_code", "refresh_token", "client_credentials", "urn:ietf:params:oauth:grant-type:device_code",
+            "password", "implicit",
+        ],
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
         "revocation_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
         "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
@@ -52,6 +61,10 @@ fn both_metadata_documents_announce_what_works_and_nothing_else() {
     openid["id_token_signing_alg_values_supported"] = json!(["RS256", "ES256", "EdDSA", "PS256"]);
     openid["userinfo_endpoint"] = json!(format!("{issuer}/userinfo"));
     openid["end_session_endpoint"] = json!(format!("{issuer}/logout"));
+    for channel in ["back", "front"] {
+        openid[format!("{channel}channel_logout_supported")] = json!(true);
+        openid[format!("{channel}channel_logout_session_supported")] = json!(true);
+    }
     openid["claims_parameter_supported"] = json!(true);
     openid["claim_types_supported"] = json!(["normal"]);
     openid["request_parameter_supported"] = json!(false);

@@ -118,7 +118,7 @@ impl Demo {
         let apart = namespaces_work();
         let mut command = if apart {
             let mut command = Command::new("unshare");
-            command.args(["--map-root-user", "--net", "sh", "-c", "ip link set lo up && exec \"$0\" demo", BINARY]);
+            command.args(["--net", "sh", "-c", "ip link set lo up && exec \"$0\" demo", BINARY]);
             command
         } else {
             let mut command = Command::new(BINARY);
@@ -165,7 +165,7 @@ impl Demo {
         let mut command = if self.apart {
             let mut command = Command::new("nsenter");
             let pid = self.child.id().to_string();
-            command.args(["--target", &pid, "--user", "--net", "--preserve-credentials", "bash"]);
+            command.args(["--target", &pid, "--net", "bash"]);
             command
         } else {
             Command::new("bash")
@@ -189,9 +189,9 @@ impl Drop for Demo {
 
 /// Whether this system lets us make a network namespace and enter it.
 fn namespaces_work() -> bool {
-    let probe = "ip link set lo up && nsenter --target $$ --user --net --preserve-credentials true";
+    let probe = "ip link set lo up && nsenter --target $$ --net true";
     let status = Command::new("unshare")
-        .args(["--map-root-user", "--net", "sh", "-c", probe])
+        .args(["--net", "sh", "-c", probe])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -36,8 +36,7 @@ fn client(client: &model::AuthorityClient) -> Client {
     Client {
         id: client.id.clone(),
         secret: client.secret.clone(),
-        // The config refuses grants that the authority does not have.
-        grants: client.grants.iter().filter_map(|name| Grant::from_name(name)).collect(),
+        grants: client.grants.iter().filter_map(|name| grant(name)).collect(),
         scopes: client.scopes.clone(),
         auth: client.auth.map(|auth| match auth {
             model::AuthorityAuth::None => ClientAuth::None,
@@ -48,5 +47,15 @@ fn client(client: &model::AuthorityClient) -> Client {
         access_tokens: if client.opaque_tokens { TokenForm::Opaque } else { TokenForm::Jwt },
         redirect_uris: client.redirect_uris.clone(),
         post_logout_redirect_uris: client.post_logout_redirect_uris.clone(),
+        backchannel_logout_uri: client.backchannel_logout_uri.clone(),
+        frontchannel_logout_uri: client.frontchannel_logout_uri.clone(),
+    }
+}
+
+/// The grant of a word of the config, which refuses those that the authority does not have.
+fn grant(word: &str) -> Option<Grant> {
+    match word {
+        "device_code" => Some(Grant::DeviceCode),
+        word => Grant::from_name(word),
     }
 }

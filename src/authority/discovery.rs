@@ -20,6 +20,14 @@ pub(super) fn openid_configuration(settings: &Settings, endpoints: &Endpoints) -
     document["id_token_signing_alg_values_supported"] = names(SigningAlgorithm::ALL, |alg| alg.name());
     document["userinfo_endpoint"] = json!(endpoints.userinfo.url);
     document["end_session_endpoint"] = json!(endpoints.end_session.url);
+    for notice in [
+        "backchannel_logout_supported",
+        "backchannel_logout_session_supported",
+        "frontchannel_logout_supported",
+        "frontchannel_logout_session_supported",
+    ] {
+        document[notice] = json!(true);
+    }
     document["claims_parameter_supported"] = json!(true);
     document["claim_types_supported"] = json!(["normal"]);
     document["request_parameter_supported"] = json!(false);
@@ -45,6 +53,8 @@ fn metadata(settings: &Settings, endpoints: &Endpoints) -> Value {
     let mut document = json!({
         "issuer": settings.issuer,
         "authorization_endpoint": endpoints.authorize.url,
+        "pushed_authorization_request_endpoint": endpoints.pushed.url,
+        "device_authorization_endpoint": endpoints.device_authorization.url,
         "token_endpoint": endpoints.token.url,
         "introspection_endpoint": endpoints.introspect.url,
         "revocation_endpoint": endpoints.revoke.url,

@@ -22,6 +22,12 @@ pub(super) struct Endpoints {
     pub(super) login: Endpoint,
     /// Where the consent page posts.
     pub(super) consent: Endpoint,
+    /// Where requests are pushed.
+    pub(super) pushed: Endpoint,
+    /// Where a device begins.
+    pub(super) device_authorization: Endpoint,
+    /// Where a person goes on.
+    pub(super) device: Endpoint,
     pub(super) token: Endpoint,
     pub(super) userinfo: Endpoint,
     pub(super) introspect: Endpoint,
@@ -57,6 +63,9 @@ impl Endpoints {
             choose: below("/authorize/account"),
             login: below("/authorize/login"),
             consent: below("/authorize/consent"),
+            pushed: below("/par"),
+            device_authorization: below("/device_authorization"),
+            device: below("/device"),
             token: below("/token"),
             userinfo: below("/userinfo"),
             introspect: below("/introspect"),

@@ -40,6 +40,14 @@ pub(super) enum ErrorCode {
     RequestUriNotSupported,
     /// Nor is registration by a request (ibid.).
     RegistrationNotSupported,
+    /// A reference to a pushed request that leads nowhere (RFC 9126).
+    InvalidRequestUri,
+    /// A device asks, and nobody answered yet (RFC 8628, section 3.5).
+    AuthorizationPending,
+    /// A device asks too often (ibid.).
+    SlowDown,
+    /// Nobody answered a device in time (ibid.).
+    ExpiredToken,
     /// An access token that is unknown, over or revoked (RFC 6750, section 3.1).
     InvalidToken,
     /// An access token that may not do this (ibid.).
@@ -71,6 +79,10 @@ impl ErrorCode {
             Self::RequestNotSupported => "request_not_supported",
             Self::RequestUriNotSupported => "request_uri_not_supported",
             Self::RegistrationNotSupported => "registration_not_supported",
+            Self::InvalidRequestUri => "invalid_request_uri",
+            Self::AuthorizationPending => "authorization_pending",
+            Self::SlowDown => "slow_down",
+            Self::ExpiredToken => "expired_token",
             Self::InvalidToken => "invalid_token",
             Self::InsufficientScope => "insufficient_scope",
             Self::ServerError => "server_error",
@@ -88,6 +100,10 @@ impl ErrorCode {
             | Self::InvalidScope
             | Self::InvalidTarget
             | Self::InvalidGrant
+            | Self::AuthorizationPending
+            | Self::SlowDown
+            | Self::ExpiredToken
+            | Self::InvalidRequestUri
             | Self::UnsupportedResponseType
             | Self::AccessDenied
             | Self::LoginRequired

@@ -6,11 +6,13 @@
 //! shows as a disagreement between the two.
 //!
 //! Its flows, one file each: the authorization code with PKCE, the implicit and hybrid types, the password, client
-//! credentials, refresh tokens; around them discovery, introspection, revocation, userinfo and sign-out.
+//! credentials, the device flow, refresh tokens; around them discovery, introspection, revocation, userinfo and sign-out.
 
 mod authorize;
 mod claims;
 mod clients;
+mod cors;
+mod device;
 mod discovery;
 mod endpoints;
 mod errors;
@@ -124,7 +126,7 @@ impl Authority {
             self.listener,
             move |request, _stop| {
                 let state = Arc::clone(&state);
-                async move { route(&state, request).await }
+                async move { answer(&state, request).await }
             },
             shutdown,
         )
@@ -168,12 +170,34 @@ fn repeated(clients: &[Client]) -> Option<&str> {
     ids.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
 }
 
+/// Answers a request, for scripts of other origins too where they may ask.
+async fn answer(state: &State, request: Request<Incoming>) -> Reply {
+    if !cors::is_open(&state.endpoints, request.uri().path()) {
+        return route(state, request).await;
+    }
+    if cors::is_preflight(&request) {
+        return cors::leave();
+    }
+    let mut reply = route(state, request).await;
+    cors::open(&mut reply);
+    reply
+}
+
 /// Hands a request to its endpoint.
 async fn route(state: &State, request: Request<Incoming>) -> Reply {
     let (path, endpoints) = (request.uri().path(), &state.endpoints);
     // Futures of their own size each, so they are boxed: not every request pays for the largest.
     if path == endpoints.token.path {
         return Box::pin(token::handle(state, request)).await;
+    }
+    if path == endpoints.pushed.path {
+        return Box::pin(authorize::pushed::handle(state, request)).await;
+    }
+    if path == endpoints.device_authorization.path {
+        return Box::pin(device::handle(state, request)).await;
+    }
+    if path == endpoints.device.path {
+        return Box::pin(device::handle_page(state, request)).await;
     }
     if path == endpoints.authorize.path {
         return Box::pin(authorize::handle(state, request)).await;

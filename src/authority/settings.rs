@@ -76,6 +76,10 @@ pub struct Client {
     pub redirect_uris: Vec<String>,
     /// Where browsers may be sent after signing out.
     pub post_logout_redirect_uris: Vec<String>,
+    /// Where the client is told of a sign-out by the authority itself; an absolute URL.
+    pub backchannel_logout_uri: Option<String>,
+    /// Where the client is told of a sign-out in a frame of the browser; an absolute URL.
+    pub frontchannel_logout_uri: Option<String>,
 }
 
 impl Client {
@@ -109,6 +113,8 @@ pub enum Grant {
     RefreshToken,
     /// The client speaks for itself (RFC 6749, section 4.4).
     ClientCredentials,
+    /// A device without a browser; a person answers elsewhere (RFC 8628).
+    DeviceCode,
     /// The client knows the person's password (RFC 6749, section 4.3). Discouraged (RFC 9700, section 2.4).
     Password,
     /// Tokens come through the browser (RFC 6749, section 4.2; OpenID Connect Core 1.0, sections 3.2 and 3.3).
@@ -118,8 +124,14 @@ pub enum Grant {
 
 impl Grant {
     /// All that the authority offers.
-    pub const ALL: &'static [Self] =
-        &[Self::AuthorizationCode, Self::RefreshToken, Self::ClientCredentials, Self::Password, Self::Implicit];
+    pub const ALL: &'static [Self] = &[
+        Self::AuthorizationCode,
+        Self::RefreshToken,
+        Self::ClientCredentials,
+        Self::DeviceCode,
+        Self::Password,
+        Self::Implicit,
+    ];
 
     /// Its `grant_type`, which is also its name in client metadata (RFC 7591, section 2).
     #[must_use]
@@ -128,6 +140,7 @@ impl Grant {
             Self::AuthorizationCode => "authorization_code",
             Self::RefreshToken => "refresh_token",
             Self::ClientCredentials => "client_credentials",
+            Self::DeviceCode => "urn:ietf:params:oauth:grant-type:device_code",
             Self::Password => "password",
             Self::Implicit => "implicit",
         }
@@ -150,7 +163,7 @@ impl Grant {
                 "the client gets to see the password, people learn to type it anywhere, and no second factor fits in \
                  (RFC 9700, section 2.4); use authorization_code with PKCE",
             ),
-            Self::AuthorizationCode | Self::RefreshToken | Self::ClientCredentials => None,
+            Self::AuthorizationCode | Self::RefreshToken | Self::ClientCredentials | Self::DeviceCode => None,
         }
     }
 }
@@ -197,6 +210,8 @@ pub(super) mod tests_support {
             access_tokens: TokenForm::default(),
             redirect_uris: Vec::new(),
             post_logout_redirect_uris: Vec::new(),
+            backchannel_logout_uri: None,
+            frontchannel_logout_uri: None,
         }
     }
 }

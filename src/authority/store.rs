@@ -7,7 +7,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::authorize::request::AuthorizationRequest;
 use super::authorize::transaction::Transaction;
+use super::device::DeviceRecord;
 use super::granted::{AccessRecord, CodeRecord, RefreshRecord};
 use super::session::Session;
 use crate::clock::UnixTime;
@@ -31,6 +33,12 @@ pub(super) struct Shelves {
     pub(super) sessions: Shelf<Session>,
     /// Authorization requests that wait for a person.
     pub(super) transactions: Shelf<Transaction>,
+    /// Authorization requests that were pushed.
+    pub(super) pushed: Shelf<AuthorizationRequest>,
+    /// Devices that wait, by device code.
+    pub(super) devices: Shelf<DeviceRecord>,
+    /// Keys of waiting devices, by user code.
+    pub(super) user_codes: Shelf<Key>,
     /// Authorization codes, used ones too, so that a replay is seen.
     pub(super) codes: Shelf<CodeRecord>,
     /// Access tokens of either form.
@@ -49,6 +57,9 @@ impl Store {
         Self(Mutex::new(Shelves {
             sessions: Shelf::with_capacity(CAPACITY),
             transactions: Shelf::with_capacity(CAPACITY),
+            pushed: Shelf::with_capacity(CAPACITY),
+            devices: Shelf::with_capacity(CAPACITY),
+            user_codes: Shelf::with_capacity(CAPACITY),
             codes: Shelf::with_capacity(CAPACITY),
             access: Shelf::with_capacity(CAPACITY),
             refresh: Shelf::with_capacity(CAPACITY),

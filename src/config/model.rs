@@ -374,7 +374,7 @@ pub struct AuthorityClient {
     pub id: String,
     /// Absent: a public client.
     pub secret: Option<Secret>,
-    /// Grants that it may use, by their names in RFC 7591 (`client_credentials`, ...).
+    /// Grants that it may use, by their words in the file.
     pub grants: Vec<String>,
     /// Scopes that it may ask for.
     pub scopes: Vec<String>,
@@ -388,6 +388,10 @@ pub struct AuthorityClient {
     pub redirect_uris: Vec<String>,
     /// Where browsers may be sent after signing out, as written.
     pub post_logout_redirect_uris: Vec<String>,
+    /// Where the authority tells the client of a sign-out.
+    pub backchannel_logout_uri: Option<String>,
+    /// Where a frame of the browser does.
+    pub frontchannel_logout_uri: Option<String>,
 }
 
 /// How a client of the embedded authority authenticates.

@@ -193,6 +193,8 @@ fn authority(authority: &Authority) -> Value {
             "signing_alg": client.signing_alg,
             "redirect_uris": client.redirect_uris,
             "post_logout_redirect_uris": client.post_logout_redirect_uris,
+            "backchannel_logout_uri": client.backchannel_logout_uri,
+            "frontchannel_logout_uri": client.frontchannel_logout_uri,
         })
     });
     json!({

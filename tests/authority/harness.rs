@@ -47,6 +47,8 @@ pub fn settings(issuer: &str) -> Settings {
         access_tokens: TokenForm::Jwt,
         redirect_uris: Vec::new(),
         post_logout_redirect_uris: Vec::new(),
+        backchannel_logout_uri: None,
+        frontchannel_logout_uri: None,
     };
     Settings {
         listen: "127.0.0.1:0".parse().unwrap(),

@@ -54,7 +54,7 @@ pub(super) fn ask(state: &State, transaction: Transaction, browser: &Browser, se
 }
 
 /// The configured words, or what the scopes of OpenID Connect mean, or the name itself.
-fn in_words(state: &State, scope: &str) -> String {
+pub(in super::super) fn in_words(state: &State, scope: &str) -> String {
     if let Some(words) = state.settings.scopes.get(scope) {
         return words.clone();
     }

@@ -77,19 +77,11 @@ pub(super) fn ask(state: &State, transaction: Transaction, browser: &Browser, fa
     if let Some(failure) = failure {
         let _ = writeln!(body, "<p class=\"failure\" role=\"alert\">{}</p>", escape(failure));
     }
-    let (name_focus, password_focus) = if hint.is_empty() { (" autofocus", "") } else { ("", " autofocus") };
-    let names: String =
-        state.settings.users.iter().map(|user| format!("<option value=\"{}\">", escape(&user.name))).collect();
-    let hint = escape(hint);
+    let fields = sign_in_fields(state, hint);
     let id = transaction.keep(state, browser);
     let _ = write!(
         body,
-        "<form method=\"post\" action=\"{}\">\n{}\
-         <label for=\"username\">Name</label>\n\
-         <input id=\"username\" name=\"username\" type=\"text\" value=\"{hint}\" list=\"names\" autocomplete=\"username\" \
-         autocapitalize=\"none\" spellcheck=\"false\" required{name_focus}>\n<datalist id=\"names\">{names}</datalist>\n\
-         <label for=\"password\">Password</label>\n\
-         <input id=\"password\" name=\"password\" type=\"password\" autocomplete=\"current-password\" required{password_focus}>\n\
+        "<form method=\"post\" action=\"{}\">\n{}{fields}\
          <div class=\"buttons\"><button name=\"action\" value=\"sign-in\">Sign in</button>\
          <button class=\"quiet\" name=\"action\" value=\"cancel\" formnovalidate>Cancel</button></div>\n</form>\n\
          <p class=\"hint\">Names and passwords are those of the configuration: <code>[[authority.users]]</code>.</p>\n",
@@ -119,19 +111,37 @@ pub(super) fn signed_in(
     if expected.is_some_and(|subject| *subject != state.settings.users[user].sub) {
         return ask(state, transaction, browser, Some("The application asks for another person to sign in."));
     }
-    let now = state.clock.now();
     let acr = transaction.request.acr_values.first().cloned().unwrap_or_else(|| PASSWORD_ACR.into());
-    let fresh = Browser::fresh();
-    {
-        let mut shelves = state.store.lock();
-        let session = match shelves.sessions.take(&key(&browser.id), now) {
-            Some(before) if before.user == user => before.renewed(now, acr),
-            Some(_) | None => Session::new(user, now, acr),
-        };
-        shelves.sessions.put(key(&fresh.id), session, now.plus(state.settings.session_lifetime), now);
-    }
+    let fresh = begin_session(state, browser, user, acr);
     transaction.fresh = true;
     advance(state, keys, transaction, &fresh)
+}
+
+/// Signs `user` in, under a new name of the browser. Who was signed in before is so no longer.
+pub(in super::super) fn begin_session(state: &State, browser: &Browser, user: usize, acr: String) -> Browser {
+    let (fresh, now) = (Browser::fresh(), state.clock.now());
+    let mut shelves = state.store.lock();
+    let session = match shelves.sessions.take(&key(&browser.id), now) {
+        Some(before) if before.user == user => before.renewed(now, acr),
+        Some(_) | None => Session::new(user, now, acr),
+    };
+    shelves.sessions.put(key(&fresh.id), session, now.plus(state.settings.session_lifetime), now);
+    fresh
+}
+
+/// The two fields for name and password; the cursor waits in the first empty one.
+pub(in super::super) fn sign_in_fields(state: &State, hint: &str) -> String {
+    let (name_focus, password_focus) = if hint.is_empty() { (" autofocus", "") } else { ("", " autofocus") };
+    let names: String =
+        state.settings.users.iter().map(|user| format!("<option value=\"{}\">", escape(&user.name))).collect();
+    format!(
+        "<label for=\"username\">Name</label>\n\
+         <input id=\"username\" name=\"username\" type=\"text\" value=\"{}\" list=\"names\" autocomplete=\"username\" \
+         autocapitalize=\"none\" spellcheck=\"false\" required{name_focus}>\n<datalist id=\"names\">{names}</datalist>\n\
+         <label for=\"password\">Password</label>\n\
+         <input id=\"password\" name=\"password\" type=\"password\" autocomplete=\"current-password\" required{password_focus}>\n",
+        escape(hint)
+    )
 }
 
 /// The user of that name and password, by position.

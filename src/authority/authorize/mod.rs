@@ -7,6 +7,7 @@
 mod consent;
 mod issue;
 mod login;
+pub(super) mod pushed;
 mod redirect;
 pub(super) mod request;
 pub(super) mod respond;
@@ -15,7 +16,8 @@ pub(super) mod transaction;
 use http::{HeaderMap, Method, Request};
 use hyper::body::Incoming;
 
-pub(super) use self::login::authenticate;
+pub(super) use self::consent::in_words;
+pub(super) use self::login::{authenticate, begin_session, sign_in_fields};
 use self::request::AuthorizationRequest;
 use self::transaction::Transaction;
 use super::State;
@@ -43,7 +45,8 @@ pub(super) async fn handle(state: &State, request: Request<Incoming>) -> Reply {
         Ok(keys) => keys,
         Err(fault) => return pages::error(&ErrorCode::ServerError.because(fault.to_string())),
     };
-    match AuthorizationRequest::read(state, &keys, &form) {
+    let pushed = pushed::referred(state, &form);
+    match pushed.unwrap_or_else(|| AuthorizationRequest::read(state, &keys, &form)) {
         Ok(request) => advance(state, &keys, Transaction::new(request), &Browser::of(state, &head.headers)),
         Err(refused) => respond::refuse(state, &refused),
     }

@@ -26,6 +26,9 @@ pub(in super::super) fn index(state: &State) -> Reply {
     let mut rows: Vec<_> = metadata.iter().map(|(what, at)| vec![(*what).to_owned(), link(at)]).collect();
     let services = [
         ("Authorization", "GET or POST", &endpoints.authorize),
+        ("Pushed requests", "POST", &endpoints.pushed),
+        ("Devices", "POST", &endpoints.device_authorization),
+        ("A device's code", "GET or POST", &endpoints.device),
         ("Tokens", "POST", &endpoints.token),
         ("Who is it", "GET or POST", &endpoints.userinfo),
         ("Introspection", "POST", &endpoints.introspect),

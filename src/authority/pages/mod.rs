@@ -26,13 +26,23 @@ pub(super) struct Page<'a> {
     body: &'a str,
     wide: bool,
     form_action: String,
+    frame_src: String,
+    refresh: String,
     script: Option<&'static str>,
 }
 
 impl<'a> Page<'a> {
     /// A page without forms. `body` is HTML.
     pub(super) fn new(title: &'a str, body: &'a str) -> Self {
-        Self { title, body, wide: false, form_action: "'none'".into(), script: None }
+        Self {
+            title,
+            body,
+            wide: false,
+            form_action: "'none'".into(),
+            frame_src: String::new(),
+            refresh: String::new(),
+            script: None,
+        }
     }
 
     /// A page as wide as its tables need.
@@ -53,6 +63,21 @@ impl<'a> Page<'a> {
         Self { form_action: format!("'self' http: https:{own}"), ..self }
     }
 
+    /// It has frames of these URLs.
+    pub(super) fn framing(self, urls: &[String]) -> Self {
+        let origins = urls.iter().filter_map(|url| url::Url::parse(url).ok());
+        let origins: Vec<_> = origins.map(|url| url.origin().ascii_serialization()).collect();
+        let frame_src = if origins.is_empty() { String::new() } else { format!("frame-src {}; ", origins.join(" ")) };
+        Self { frame_src, ..self }
+    }
+
+    /// It goes on to `target`, if there is one, after the moment that frames need.
+    pub(super) fn going_on_to(self, target: Option<&str>) -> Self {
+        let refresh =
+            target.map(|target| format!("<meta http-equiv=\"refresh\" content=\"2; url={}\">\n", escape(target)));
+        Self { refresh: refresh.unwrap_or_default(), ..self }
+    }
+
     /// It runs this one script.
     pub(super) fn with_script(self, script: &'static str) -> Self {
         Self { script: Some(script), ..self }
@@ -65,17 +90,19 @@ impl<'a> Page<'a> {
         let script = self.script.map(|script| format!("<script>{script}</script>\n")).unwrap_or_default();
         let html = format!(
             "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{} - Tollgate authority</title>\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n{}<title>{} - Tollgate authority</title>\n\
              <style>{STYLE}</style>\n</head>\n<body class=\"{}\">\n<header><span>Tollgate authority</span> \
              <strong>Development only</strong></header>\n<main>\n{}</main>\n{script}</body>\n</html>\n",
+            self.refresh,
             self.title,
             if self.wide { "wide" } else { "card" },
             self.body,
         );
         let allowed = self.script.map(|script| format!("script-src {}; ", digest(script))).unwrap_or_default();
         let policy = format!(
-            "default-src 'none'; style-src {}; {allowed}base-uri 'none'; form-action {}; frame-ancestors 'none'",
+            "default-src 'none'; style-src {}; {allowed}{}base-uri 'none'; form-action {}; frame-ancestors 'none'",
             digest(STYLE),
+            self.frame_src,
             self.form_action,
         );
         let mut reply = reply::whole(status, "text/html; charset=utf-8", html);

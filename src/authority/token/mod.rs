@@ -5,6 +5,7 @@
 
 mod authorization_code;
 mod client_credentials;
+mod device_code;
 mod password;
 mod refresh;
 
@@ -67,6 +68,7 @@ fn grant(state: &State, keys: &KeySet, caller: Caller<'_>, form: &Form) -> Resul
         Grant::AuthorizationCode => authorization_code::grant(state, keys, caller, form),
         Grant::RefreshToken => refresh::grant(state, keys, caller, form),
         Grant::ClientCredentials => client_credentials::grant(state, keys, caller, form),
+        Grant::DeviceCode => device_code::grant(state, keys, caller, form),
         Grant::Password => password::grant(state, keys, caller, form),
         Grant::Implicit => Err(not_offered()),
     }

@@ -76,8 +76,8 @@ table! {
         id: NonEmpty => required,
         /// Its secret. Without it the client is public.
         secret: SecretSource,
-        /// The grants that it may use: `authorization_code`, `refresh_token`, `client_credentials`, and the discouraged
-        /// `implicit` and `password`; later also `device_code` and `token_exchange`. Empty: it only introspects.
+        /// The grants that it may use: `authorization_code`, `refresh_token`, `client_credentials`, `device_code`, and the
+        /// discouraged `implicit` and `password`; later also `token_exchange`. Empty: it only introspects.
         grants: PerhapsEmpty<Grant> => required,
         /// The scopes that it may ask for.
         scopes: List<Scope>,
@@ -94,9 +94,9 @@ table! {
         /// Where browsers may be sent after signing out.
         post_logout_redirect_uris: List<RedirectUri>,
         /// Where the client hears of a logout, from the authority.
-        backchannel_logout_uri: WebUrl => later,
+        backchannel_logout_uri: WebUrl,
         /// Where the client hears of a logout, by the browser.
-        frontchannel_logout_uri: WebUrl => later,
+        frontchannel_logout_uri: WebUrl,
         /// A file with the client's public keys.
         jwks_file: FilePath => later,
     }

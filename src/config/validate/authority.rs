@@ -169,13 +169,14 @@ fn client(raw: &raw::Client, header: &Span, check: &mut Check<'_, '_>) -> Option
         signing_alg: raw.signing_alg.get()?.as_str(),
         redirect_uris: redirect_uris?,
         post_logout_redirect_uris: post_logout_redirect_uris?,
+        backchannel_logout_uri: raw.backchannel_logout_uri.get().map(|url| url.text.clone()),
+        frontchannel_logout_uri: raw.frontchannel_logout_uri.get().map(|url| url.text.clone()),
     })
 }
 
 fn refuse_later_words(raw: &raw::Client, check: &mut Check<'_, '_>) {
     let grants = raw.grants.get().map_or(&[][..], |grants| &grants.0);
-    let later = |grant: &raw::Grant| matches!(grant, raw::Grant::DeviceCode | raw::Grant::TokenExchange);
-    for grant in grants.iter().filter(|grant| later(&grant.value)) {
+    for grant in grants.iter().filter(|grant| grant.value == raw::Grant::TokenExchange) {
         check.report(not_yet(&format!("the grant `{}`", grant.value.as_str()), &grant.span));
     }
     if let Some((word @ (raw::AuthWord::PrivateKeyJwt | raw::AuthWord::TlsClientAuth), span)) = raw.auth.written() {

@@ -1,14 +1,18 @@
-//! Signing out at the request of a client (OpenID Connect RP-Initiated Logout 1.0).
+//! Signing out at the request of a client (OpenID Connect RP-Initiated Logout 1.0), which the other clients of the sign-in
+//! are told of.
 //!
 //! The browser goes back to a URI only if the client registered it, exactly, and an ID token of ours says which client
 //! asks. A request whose hint is of another person, or that has none, is put before the person first, so that no page
 //! somewhere can sign people out.
+
+mod notify;
 
 use std::fmt::Write as _;
 
 use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::body::Incoming;
 
+use self::notify::Notice;
 use super::State;
 use super::authorize::respond::see_other;
 use super::errors::{ErrorCode, OauthError};
@@ -31,7 +35,10 @@ pub(super) async fn handle(state: &State, request: Request<Incoming>) -> Reply {
     let keys = state.keys.current().await.map_err(|fault| ErrorCode::ServerError.because(fault.to_string()));
     let posted = head.method == Method::POST;
     match form.and_then(|form| sign_out(state, &*keys?, &head.headers, &form, posted)) {
-        Ok(reply) => reply,
+        Ok((reply, notices)) => {
+            notify::send(notices).await;
+            reply
+        }
         Err(error) => pages::error(&error),
     }
 }
@@ -44,25 +51,28 @@ struct Wish {
     target: Option<String>,
 }
 
-fn sign_out(state: &State, keys: &KeySet, headers: &HeaderMap, form: &Form, posted: bool) -> Result<Reply, OauthError> {
+fn sign_out(
+    state: &State,
+    keys: &KeySet,
+    headers: &HeaderMap,
+    form: &Form,
+    posted: bool,
+) -> Result<(Reply, Vec<Notice>), OauthError> {
     let wish = wish(state, keys, form)?;
     let browser = Browser::of(state, headers);
     let (id, now) = (key(&browser.id), state.clock.now());
     let session = state.store.lock().sessions.get(&id, now).cloned();
-    if let Some(session) = &session {
-        let mine = wish.subject.as_ref().is_some_and(|subject| *subject == state.settings.users[session.user].sub);
-        // The cookie does not come with what another site posts (SameSite), so a posted answer is the person's own.
-        let asked = posted && form.get("action") == Some("sign-out");
-        if !mine && !asked {
-            return Ok(ask(state, session, form));
-        }
-        state.store.lock().sessions.take(&id, now);
-        end(session);
+    let Some(session) = session else { return Ok((leave(wish.target.as_deref(), &[]), Vec::new())) };
+    let mine = wish.subject.as_ref().is_some_and(|subject| *subject == state.settings.users[session.user].sub);
+    // The cookie does not come with what another site posts (SameSite), so a posted answer is the person's own.
+    let asked = posted && form.get("action") == Some("sign-out");
+    if !mine && !asked {
+        return Ok((ask(state, &session, form), Vec::new()));
     }
-    Ok(match wish.target {
-        Some(target) => see_other(&target),
-        None => signed_out(),
-    })
+    state.store.lock().sessions.take(&id, now);
+    end(&session);
+    let frames = notify::frames(state, &session);
+    Ok((leave(wish.target.as_deref(), &frames), notify::notices(state, keys, &session)))
 }
 
 fn wish(state: &State, keys: &KeySet, form: &Form) -> Result<Wish, OauthError> {
@@ -116,6 +126,24 @@ fn ask(state: &State, session: &Session, form: &Form) -> Reply {
     page.reply(StatusCode::OK)
 }
 
-fn signed_out() -> Reply {
-    Page::new("Signed out", "<h1>You are signed out</h1>\n<p>You can close this page.</p>\n").reply(StatusCode::OK)
+/// The way out: back to the client, or to a page that says so. Frames need a page of their own, and a moment.
+fn leave(target: Option<&str>, frames: &[String]) -> Reply {
+    if let (Some(target), []) = (target, frames) {
+        return see_other(target);
+    }
+    let mut body = "<h1>You are signed out</h1>\n".to_owned();
+    match target {
+        Some(target) => {
+            let _ = writeln!(
+                body,
+                "<p>The other applications are told.</p>\n<p><a href=\"{}\">Go on</a></p>",
+                pages::escape(target)
+            );
+        }
+        None => body.push_str("<p>You can close this page.</p>\n"),
+    }
+    for url in frames {
+        let _ = writeln!(body, "<iframe hidden title=\"sign-out\" src=\"{}\"></iframe>", pages::escape(url));
+    }
+    Page::new("Signed out", &body).framing(frames).going_on_to(target).reply(StatusCode::OK)
 }
