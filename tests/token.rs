@@ -793,7 +793,7 @@ fn the_embedded_authority_does_every_flow_for_a_person() {
         "[authority]\nlisten = \"127.0.0.1:{port}\"\nissuer = \"{issuer}\"\naudience = \"https://api.test\"\n\
          [[authority.users]]\nname = \"alice\"\npassword = \"wonderland\"\n\
          [[authority.clients]]\nid = \"cli\"\nredirect_uris = [\"http://127.0.0.1/callback\"]\n\
-         grants = [\"authorization_code\", \"refresh_token\", \"password\", \"implicit\"]\n\
+         grants = [\"authorization_code\", \"refresh_token\", \"password\", \"implicit\", \"device_code\"]\n\
          scopes = [\"openid\", \"offline_access\", \"orders:read\"]\n"
     ));
     let line = |words: &str| Line::new(&issuer, &format!("--client-id {PUBLIC} {words}"));
@@ -821,6 +821,13 @@ fn the_embedded_authority_does_every_flow_for_a_person() {
     assert_eq!((by_password.code, by_password.stdout.split('.').count()), (Some(0), 3), "{by_password:?}");
     let wrong = line("--flow password --username alice").input("guess").run();
     assert_eq!(wrong.differs(1, "", &["refused: invalid_grant"]), [""; 0]);
+    for (last, code, part) in [("allow", 0, ""), ("deny", 1, "refused: access_denied")] {
+        let device = line("--flow device --scope orders:read");
+        let (ended, page) = device.visited(|url| Browser::default().connect(url, last).response.text());
+        let seen = page.unwrap_or_default();
+        assert!(ended.code == Some(code) && ended.stderr.contains(part), "{ended:?} {seen}");
+        assert_eq!(ended.stdout.split('.').count(), if code == 0 { 3 } else { 1 }, "{ended:?}");
+    }
     // The file follows the rotation, so the same command works again and again.
     let folder = tempfile::TempDir::new().unwrap();
     let path = folder.path().join("refresh");

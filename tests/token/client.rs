@@ -102,23 +102,22 @@ impl Line {
         finish(child, stderr, String::new())
     }
 
-    /// Runs it, and gives the first address that it shows to `person`.
+    /// Runs it, and gives the last address that it shows to `person`.
     #[track_caller]
     pub fn visited<T>(mut self, person: impl FnOnce(&Url) -> T) -> (Ended, Option<T>) {
         let mut child = self.start();
         let mut stderr = BufReader::new(child.0.stderr.take().unwrap());
-        let (mut told, mut seen) = (String::new(), None);
-        loop {
+        let (mut told, mut shown) = (String::new(), None);
+        // The last line before it waits says so.
+        while !told.lines().next_back().is_some_and(|line| line.starts_with("Waiting")) {
             let mut line = String::new();
             if stderr.read_line(&mut line).unwrap() == 0 {
-                break;
+                return (finish(child, stderr, told), None);
             }
+            shown = line.strip_prefix("  ").and_then(|text| Url::parse(text.trim_end()).ok()).or(shown);
             told.push_str(&line);
-            if let Some(url) = line.strip_prefix("  ").and_then(|text| Url::parse(text.trim_end()).ok()) {
-                seen = Some(person(&url));
-                break;
-            }
         }
+        let seen = shown.as_ref().map(person);
         (finish(child, stderr, told), seen)
     }
 }
@@ -159,13 +158,34 @@ impl Browser {
         self.submit(&consent, &[("action", last)])
     }
 
+    /// Approves of a device, by the address that has its code inside.
+    pub fn connect(mut self, url: &Url, last: &str) -> Page {
+        let enter = self.follow(url, Request::get(target(url)));
+        let login = self.submit(&enter, &[("action", "continue")]);
+        let confirm = self.submit(&login, &[("username", "alice"), ("password", "wonderland"), ("action", "sign-in")]);
+        self.submit(&confirm, &[("action", last)])
+    }
+
+    /// Sends the form of a page: `fields`, and what the form holds already.
     fn submit(&mut self, page: &Page, fields: &[(&str, &str)]) -> Page {
         let html = page.response.text();
-        let value = |before: &str| Some(html.split_once(before)?.1.split_once('"')?.0.to_owned());
-        let action = value("<form method=\"post\" action=\"").unwrap_or_else(|| panic!("no form: {html}"));
-        let transaction = value("name=\"transaction\" value=\"").expect("the form says what it belongs to");
+        let attribute = |tag: &str, name: &str| {
+            let (_, rest) = tag.split_once(&format!("{name}=\""))?;
+            rest.split_once('"').map(|(value, _)| value.to_owned())
+        };
+        let tags = |name: &str| {
+            html.split(&format!("<{name} ")).skip(1).map(|rest| rest.split('>').next().unwrap()).collect::<Vec<_>>()
+        };
+        let action =
+            tags("form").first().and_then(|tag| attribute(tag, "action")).unwrap_or_else(|| panic!("no form: {html}"));
         let mut form = form_urlencoded::Serializer::new(String::new());
-        form.append_pair("transaction", &transaction).extend_pairs(fields);
+        for tag in tags("input") {
+            let (name, value) = (attribute(tag, "name").unwrap(), attribute(tag, "value").unwrap_or_default());
+            if !fields.iter().any(|(known, _)| *known == name) {
+                form.append_pair(&name, &value);
+            }
+        }
+        form.extend_pairs(fields);
         let url = page.url.join(&action).unwrap();
         let request = Request::new("POST", target(&url))
             .field("Origin", &url.origin().ascii_serialization())
