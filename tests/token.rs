@@ -18,7 +18,7 @@ use support::upstream::{Upstream, loopback};
 use support::{PATIENCE, eventually, report};
 use url::Url;
 
-use client::{Line, browse, opener};
+use client::{Browser, Line, browse, opener};
 use server::{ALICE, Ask, MACHINE, PUBLIC, REFRESH, Reply, Server, TOKEN, fragment, granted, id_token, metadata};
 
 const OPENID: &str = "/.well-known/openid-configuration";
@@ -548,7 +548,7 @@ fn the_browser_is_opened_with_the_address_as_one_argument_and_no_secret() {
     let path = format!("{}:{}", line.dir.path().display(), std::env::var("PATH").unwrap());
     let (ended, shown) = line.env("PATH", &path).visited(|url| {
         let text = eventually("the opener ran", PATIENCE, || std::fs::read_to_string(&opened).ok());
-        browse(Url::parse(text.lines().next().unwrap()).unwrap());
+        browse(&Url::parse(text.lines().next().unwrap()).unwrap());
         (url.to_string(), text)
     });
     let (printed, opened) = shown.unwrap();
@@ -783,4 +783,57 @@ fn a_token_of_the_embedded_authority_opens_the_gateway() {
     assert_eq!(refused.differs(1, "", &["refused: invalid_scope", "orders:read"]), [""; 0]);
     let wrong = line("").env("TOLLGATE_CLIENT_SECRET", "guess").run();
     assert_eq!(wrong.differs(1, "", &["refused: invalid_client"]), [""; 0]);
+}
+
+#[test]
+fn the_embedded_authority_does_every_flow_for_a_person() {
+    let port = loopback().local_addr().unwrap().port();
+    let issuer = format!("http://127.0.0.1:{port}");
+    let _gateway = Gateway::start(&format!(
+        "[authority]\nlisten = \"127.0.0.1:{port}\"\nissuer = \"{issuer}\"\naudience = \"https://api.test\"\n\
+         [[authority.users]]\nname = \"alice\"\npassword = \"wonderland\"\n\
+         [[authority.clients]]\nid = \"cli\"\nredirect_uris = [\"http://127.0.0.1/callback\"]\n\
+         grants = [\"authorization_code\", \"refresh_token\", \"password\", \"implicit\", \"device_code\"]\n\
+         scopes = [\"openid\", \"offline_access\", \"orders:read\"]\n"
+    ));
+    let line = |words: &str| Line::new(&issuer, &format!("--client-id {PUBLIC} {words}"));
+    let json = |ended: &client::Ended| {
+        serde_json::from_str::<Value>(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:?}"))
+    };
+    let person = |words: &str, last: &str| {
+        let line = line(&format!("--no-browser --wait 20 --json --decode {words}"));
+        line.visited(|url| {
+            let page = Browser::default().sign_in(url, last);
+            if words.contains("implicit") && last == "allow" { page.run_script() } else { page.response }
+        })
+    };
+    let scopes = "--scope openid --scope orders:read --scope offline_access";
+    let (coded, _) = person(scopes, "allow");
+    let (implied, _) = person("--flow implicit --scope openid --scope orders:read", "allow");
+    for ended in [&coded, &implied] {
+        assert_eq!((ended.code, &json(ended)["decoded"]["access_token"]["claims"]["sub"]), (Some(0), &json!("alice")));
+        assert_eq!(json(ended)["decoded"]["id_token"]["claims"]["aud"], json!(PUBLIC));
+    }
+    let (denied, page) = person(scopes, "cancel");
+    assert_eq!((denied.code, &json(&denied)["error"]), (Some(1), &json!("access_denied")), "{denied:?}");
+    assert!(page.unwrap().text().contains("The server refused"));
+    let by_password = line("--flow password --username alice --scope orders:read").input("wonderland").run();
+    assert_eq!((by_password.code, by_password.stdout.split('.').count()), (Some(0), 3), "{by_password:?}");
+    let wrong = line("--flow password --username alice").input("guess").run();
+    assert_eq!(wrong.differs(1, "", &["refused: invalid_grant"]), [""; 0]);
+    for (last, code, part) in [("allow", 0, ""), ("deny", 1, "refused: access_denied")] {
+        let device = line("--flow device --scope orders:read");
+        let (ended, page) = device.visited(|url| Browser::default().connect(url, last).response.text());
+        let seen = page.unwrap_or_default();
+        assert!(ended.code == Some(code) && ended.stderr.contains(part), "{ended:?} {seen}");
+        assert_eq!(ended.stdout.split('.').count(), if code == 0 { 3 } else { 1 }, "{ended:?}");
+    }
+    // The file follows the rotation, so the same command works again and again.
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("refresh");
+    std::fs::write(&path, json(&coded)["refresh_token"].as_str().unwrap()).unwrap();
+    for round in 0..3 {
+        let ended = line(&format!("--flow refresh --refresh-token-file {}", path.display())).run();
+        assert_eq!((ended.code, ended.stdout.split('.').count()), (Some(0), 3), "round {round}: {ended:?}");
+    }
 }
