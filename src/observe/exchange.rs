@@ -102,18 +102,6 @@ impl Exchange {
         self.route.set(u32::try_from(position).ok());
     }
 
-    /// Who asks, once it is known better than at the opening.
-    pub fn client_ip(&self, address: IpAddr) {
-        if let Some(texts) = &mut *self.texts.borrow_mut() {
-            texts.client_ip = Some(address);
-        }
-    }
-
-    /// An identifier by which other logs know the request.
-    pub fn request_id(&self, id: &str) {
-        self.text(Field::RequestId, id.as_bytes());
-    }
-
     /// The status that the client gets. An interim response (1xx, but 101) is not one.
     pub fn status(&self, status: http::StatusCode) {
         self.status.set(status.as_u16());
@@ -208,7 +196,6 @@ impl Exchange {
     fn line<'a>(&'a self, texts: &'a Texts, outcome: &Outcome) -> Line<'a> {
         Line {
             time: self.sink.worker().clock().now(),
-            request_id: texts.get(Field::RequestId),
             client_ip: texts.client_ip,
             method: texts.get(Field::Method).unwrap_or(self.method.as_str().as_bytes()),
             host: texts.get(Field::Host),

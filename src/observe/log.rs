@@ -63,7 +63,6 @@ impl Form {
 #[expect(missing_docs, reason = "fields are the keys of the line, which docs/metrics.md describes")]
 pub struct Line<'a> {
     pub time: UnixTime,
-    pub request_id: Option<&'a [u8]>,
     pub client_ip: Option<IpAddr>,
     pub method: &'a [u8],
     pub host: Option<&'a [u8]>,
@@ -93,7 +92,6 @@ impl Line<'_> {
     pub const fn at(time: UnixTime) -> Self {
         Self {
             time,
-            request_id: None,
             client_ip: None,
             method: b"",
             host: None,
@@ -123,7 +121,6 @@ pub fn write_json(line: &Line<'_>, stamp: &Stamp, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"time\":\"");
     out.extend_from_slice(&stamp.text(line.time));
     out.push(b'"');
-    json_text(out, "request_id", line.request_id);
     if let Some(address) = line.client_ip {
         json_key(out, "client_ip");
         out.push(b'"');
@@ -328,7 +325,6 @@ mod tests {
 
     fn full() -> Line<'static> {
         Line {
-            request_id: Some(b"r1"),
             client_ip: Some(IpAddr::from([192, 0, 2, 7])),
             method: b"GET",
             host: Some(b"api.acme.example"),
@@ -368,7 +364,7 @@ mod tests {
     #[test]
     fn every_key_in_its_order() {
         let expected = concat!(
-            r#"{"time":"2001-09-09T01:46:40.001Z","request_id":"r1","client_ip":"192.0.2.7","method":"GET","#,
+            r#"{"time":"2001-09-09T01:46:40.001Z","client_ip":"192.0.2.7","method":"GET","#,
             r#""host":"api.acme.example","path":"/orders/7","protocol":"HTTP/1.1","status":403,"route":"read-orders","#,
             r#""denial":"insufficient_scope","detail":"the token lacks the scope \"orders:read\"","issuer":"acme","#,
             r#""subject":"2bd806c97f0e","client":"web","upstream":"orders","bytes_in":12,"bytes_out":345,"#,

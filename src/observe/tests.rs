@@ -88,7 +88,6 @@ fn an_exchange_tells_all_that_it_learned() {
     let sink = worker.for_snapshot(&names(&["a", "b"]), &names(&["x", "orders"]));
     let exchange = open(&sink, &Method::POST, "/orders/7");
     exchange.route(1);
-    exchange.request_id("r1");
     exchange.principal("acme", Some("first"), Some("web"));
     exchange.principal("acme", Some("second"), None);
     exchange.token_cache(CacheResult::Miss);
@@ -107,7 +106,7 @@ fn an_exchange_tells_all_that_it_learned() {
     drop(exchange);
     worker.flush();
     let expected = serde_json::json!({
-        "time": "2001-09-09T01:46:40.009Z", "request_id": "r1", "client_ip": "192.0.2.7", "method": "POST",
+        "time": "2001-09-09T01:46:40.009Z", "client_ip": "192.0.2.7", "method": "POST",
         "host": "api.example", "path": "/orders/7", "protocol": "HTTP/1.1", "status": 502, "route": "b",
         "detail": "the body broke off", "issuer": "acme", "subject": "second", "client": "web", "upstream": "orders",
         "bytes_in": 5, "bytes_out": 8, "duration_ms": 9.0, "upstream_ms": 3.0, "token_cache": "miss",

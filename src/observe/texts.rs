@@ -20,7 +20,6 @@ pub(super) struct Texts {
 /// Names a text; the number is its place.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Field {
-    RequestId,
     Method,
     Host,
     Path,
@@ -48,7 +47,7 @@ impl Field {
             Self::Path => 2048,
             Self::Detail => 1024,
             Self::Method => 32,
-            Self::RequestId | Self::Host | Self::Issuer | Self::Subject | Self::Client => 256,
+            Self::Host | Self::Issuer | Self::Subject | Self::Client => 256,
         }
     }
 }
