@@ -379,7 +379,7 @@ mod tests {
         let document = include_str!("../../docs/metrics.md").split_once("## The access log").unwrap().1;
         let rows: String = document.lines().filter_map(|line| line.strip_prefix("| ")?.split('|').next()).collect();
         let line: serde_json::Map<String, Value> = serde_json::from_str(&json(&full())).unwrap();
-        assert_eq!(line.len(), 22);
+        assert_eq!(line.len(), 21);
         assert!(line.keys().all(|key| rows.contains(&format!("`{key}`"))), "{rows}");
     }
 
