@@ -14,15 +14,17 @@
 //! | diagnostic | something wrong in the config file: code, place, help |
 //! | snapshot | everything compiled from one config; immutable; a reload swaps it whole |
 //! | exchange | one request and its response, from first byte to last; one log line and one set of metrics |
-//! | authority | the embedded development Authorization Server |
+//! | authority | the embedded development Authorization Server; its [`faults`] are made on purpose |
 //!
-//! Modules import downward only, and `tests/layers.rs` holds them to it: ground ([`clock`], [`secret`], [`pattern`]),
-//! means ([`observe`], [`fetch`], [`server`]), words ([`config`]), judging ([`token`], [`policy`], [`route`]),
-//! acting ([`proxy`]), request ([`gateway`], [`admin`]) and process ([`app`], [`cli`]). [`authority`] stands aside and
-//! shares no verification code with the gateway, so that a misreading of a specification shows as a disagreement.
+//! Modules import downward only, and `tests/layers.rs` holds them to it: ground ([`clock`], [`secret`], [`pattern`],
+//! [`faults`]), means ([`observe`], [`fetch`], [`server`]), words ([`config`]), judging ([`token`], [`policy`],
+//! [`route`]), acting ([`proxy`]), request ([`gateway`], [`admin`]) and process ([`app`], [`cli`]). [`authority`] stands
+//! aside and shares no verification code with the gateway, so that a misreading of a specification shows as a
+//! disagreement.
 
 // L0 ground
 pub mod clock;
+pub mod faults;
 pub mod pattern;
 pub mod secret;
 // L1 means

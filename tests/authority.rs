@@ -22,7 +22,7 @@ use http::Method;
 use jsonwebtoken::jwk::{JwkSet, ThumbprintHash};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde_json::{Value, json};
-use tollgate::authority::{Authority, OldKeys};
+use tollgate::authority::{Authority, FaultSettings, OldKeys};
 
 use harness::{Running, START, basic, clock, form, settings};
 
@@ -287,9 +287,14 @@ fn the_front_page_shows_what_there_is_and_no_secret() {
 fn settings_that_contradict_themselves_are_refused() {
     let mut twice = settings("http://127.0.0.1");
     twice.clients.push(twice.clients[0].clone());
-    for (settings, why) in
-        [(twice, "two clients"), (settings("not a url"), "issuer"), (settings("http://a/?b"), "issuer")]
-    {
+    let mut open = settings("http://127.0.0.1");
+    open.faults = Some(FaultSettings { control: Some("0.0.0.0:0".parse().unwrap()), on: Vec::new() });
+    for (settings, why) in [
+        (twice, "two clients"),
+        (settings("not a url"), "issuer"),
+        (settings("http://a/?b"), "issuer"),
+        (open, "loopback only"),
+    ] {
         let error = Authority::bind(settings, clock()).unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
         assert!(error.to_string().contains(why), "{error}");

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// The layers from the ground up; in each, modules from left to right. Files of one folder are one module.
 const LAYERS: [&[&str]; 7] = [
-    &["clock", "secret", "pattern"],
+    &["clock", "secret", "pattern", "faults"],
     &["observe", "fetch", "server"],
     &["config"],
     &["token", "policy", "route"],

@@ -1,6 +1,8 @@
 //! The settings of the embedded authority, from the config.
 
-use crate::authority::{Client, ClientAuth, Grant, RefreshLifetimes, Settings, SigningAlgorithm, TokenForm, User};
+use crate::authority::{
+    Client, ClientAuth, FaultSettings, Grant, RefreshLifetimes, Settings, SigningAlgorithm, TokenForm, User,
+};
 use crate::config::model;
 
 pub(super) fn settings(authority: &model::Authority) -> Settings {
@@ -19,6 +21,10 @@ pub(super) fn settings(authority: &model::Authority) -> Settings {
         scopes: authority.scopes.clone(),
         users: authority.users.iter().map(user).collect(),
         clients: authority.clients.iter().map(client).collect(),
+        faults: authority
+            .faults
+            .as_ref()
+            .map(|faults| FaultSettings { control: faults.control, on: faults.on.clone() }),
     }
 }
 

@@ -71,6 +71,8 @@ pub struct Addresses {
     pub admin: Option<SocketAddr>,
     /// The embedded authority.
     pub authority: Option<SocketAddr>,
+    /// The control endpoint of its faults.
+    pub authority_control: Option<SocketAddr>,
 }
 
 impl Addresses {
@@ -137,6 +139,7 @@ pub fn start(config: Config, out: Box<dyn io::Write + Send>) -> Result<Running, 
     }
     if let Some(authority) = authority {
         addresses.authority = Some(authority.address());
+        addresses.authority_control = authority.control_address();
         runtime.spawn(authority.serve(stopping(stopped.clone())));
     }
     keys.follow(&runtime, &current.load_full());

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::thread;
 
+use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
@@ -16,7 +17,7 @@ use aws_lc_rs::signature::{
     RsaPublicKeyComponents, UnparsedPublicKey,
 };
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -129,16 +130,22 @@ impl KeySet {
         self.keys.iter().find(|key| key.algorithm == algorithm).ok_or(NoKeys)
     }
 
-    /// A JWS of `claims` (RFC 7515, section 3.1) of the type `typ`.
-    pub(super) fn jws(&self, algorithm: SigningAlgorithm, typ: &str, claims: &Value) -> Result<String, NoKeys> {
-        let key = self.signer(algorithm)?;
-        let header = json!({ "alg": algorithm.name(), "typ": typ, "kid": key.kid() });
-        let mut token =
-            format!("{}.{}", base64url(header.to_string().as_bytes()), base64url(claims.to_string().as_bytes()));
-        let signature = key.sign(token.as_bytes())?;
-        token.push('.');
-        URL_SAFE_NO_PAD.encode_string(signature, &mut token);
-        Ok(token)
+    /// The header of a JWS of the type `typ` (RFC 7515, section 4.1).
+    pub(super) fn header(&self, algorithm: SigningAlgorithm, typ: &str) -> Result<Value, NoKeys> {
+        Ok(json!({ "alg": algorithm.name(), "typ": typ, "kid": self.signer(algorithm)?.kid() }))
+    }
+
+    /// The signature of `message`, by the key for `algorithm`.
+    pub(super) fn sign(&self, algorithm: SigningAlgorithm, message: &[u8]) -> Result<Vec<u8>, NoKeys> {
+        self.signer(algorithm)?.sign(message)
+    }
+
+    /// The public key for `algorithm` as PEM (RFC 7468, section 13).
+    pub(super) fn public_pem(&self, algorithm: SigningAlgorithm) -> Result<String, NoKeys> {
+        let der = self.signer(algorithm)?.pair.public_der().map_err(|Unspecified| NoKeys)?;
+        let base64 = STANDARD.encode(der);
+        let lines: Vec<_> = base64.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
+        Ok(format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n")))
     }
 
     /// The payload of a JWS that one of these keys signed, retired ones included; `None` for everything else. Times are
@@ -219,6 +226,16 @@ impl Pair {
         }
     }
 
+    /// The public half as a SubjectPublicKeyInfo (RFC 5280, section 4.1.2.7).
+    fn public_der(&self) -> Result<Vec<u8>, Unspecified> {
+        let der: PublicKeyX509Der<'_> = match self {
+            Self::Rsa(pair) => pair.public_key().as_der()?,
+            Self::Ec(pair) => pair.public_key().as_der()?,
+            Self::Ed(pair) => pair.public_key().as_der()?,
+        };
+        Ok(der.as_ref().to_vec())
+    }
+
     /// The required public members of its JWK (RFC 7518, section 6; RFC 8037, section 2).
     fn public(&self) -> Option<Value> {
         Some(match self {
@@ -293,6 +310,7 @@ fn base64url(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use aws_lc_rs::signature::VerificationAlgorithm;
     use jsonwebtoken::jwk::{Jwk, ThumbprintHash};
 
     use super::*;
@@ -314,9 +332,30 @@ mod tests {
     }
 
     #[test]
+    fn the_public_key_as_pem_is_the_public_key() {
+        let keys = KeySet::generate().unwrap();
+        for (algorithm, verifier) in [
+            (SigningAlgorithm::Rs256, &RSA_PKCS1_2048_8192_SHA256 as &dyn VerificationAlgorithm),
+            (SigningAlgorithm::Es256, &ECDSA_P256_SHA256_FIXED),
+            (SigningAlgorithm::EdDsa, &ED25519),
+        ] {
+            let pem = keys.public_pem(algorithm).unwrap();
+            let body = pem.strip_prefix("-----BEGIN PUBLIC KEY-----\n").unwrap();
+            let body = body.strip_suffix("\n-----END PUBLIC KEY-----\n").unwrap();
+            assert!(body.lines().all(|line| line.len() <= 64));
+            let key = UnparsedPublicKey::new(verifier, STANDARD.decode(body.replace('\n', "")).unwrap());
+            key.verify(b"m", &keys.sign(algorithm, b"m").unwrap()).unwrap();
+        }
+    }
+
+    #[test]
     fn only_what_its_keys_signed_is_verified() {
         let (mut keys, others) = (KeySet::generate().unwrap(), KeySet::generate().unwrap());
-        let jws = |keys: &KeySet, algorithm| keys.jws(algorithm, "JWT", &json!({ "sub": "al" })).unwrap();
+        let jws = |keys: &KeySet, algorithm| {
+            let header = base64url(keys.header(algorithm, "JWT").unwrap().to_string().as_bytes());
+            let signed = format!("{header}.{}", base64url(br#"{"sub":"al"}"#));
+            format!("{signed}.{}", base64url(&keys.sign(algorithm, signed.as_bytes()).unwrap()))
+        };
         for algorithm in SigningAlgorithm::ALL {
             let good = jws(&keys, *algorithm);
             assert_eq!(keys.verified(&good), Some(json!({ "sub": "al" })), "{algorithm:?}");

@@ -16,6 +16,7 @@ mod device;
 mod discovery;
 mod endpoints;
 mod errors;
+mod faults;
 mod form;
 mod granted;
 mod intake;
@@ -40,9 +41,11 @@ use std::sync::Arc;
 
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
+use tokio::sync::watch;
 
 use self::authorize::Step;
 use self::endpoints::Endpoints;
+use self::faults::Board;
 use self::keys::KeyRing;
 use self::reply::Reply;
 use self::store::Store;
@@ -50,13 +53,16 @@ use crate::clock::Clock;
 use crate::server::plain;
 
 pub use self::keys::{NoKeys, OldKeys};
-pub use self::settings::{Client, ClientAuth, Grant, RefreshLifetimes, Settings, SigningAlgorithm, TokenForm, User};
+pub use self::settings::{
+    Client, ClientAuth, FaultSettings, Grant, RefreshLifetimes, Settings, SigningAlgorithm, TokenForm, User,
+};
 
 /// An authority that holds its address and is about to serve.
 #[derive(Debug)]
 pub struct Authority {
     listener: TcpListener,
     address: SocketAddr,
+    control: Option<(TcpListener, SocketAddr)>,
     state: Arc<State>,
 }
 
@@ -65,6 +71,7 @@ struct State {
     settings: Settings,
     endpoints: Endpoints,
     keys: Arc<KeyRing>,
+    faults: Arc<Board>,
     store: Store,
     clock: Arc<dyn Clock>,
 }
@@ -94,8 +101,12 @@ impl Authority {
         if let Some(twice) = repeated(&settings.clients) {
             return Err(invalid(format!("the authority has two clients with the id {twice}")));
         }
+        let wanted = settings.faults.as_ref();
+        let control = wanted.and_then(|faults| faults.control).map(bind_control).transpose()?;
+        let faults = Arc::new(Board::with(wanted.map_or(&[], |faults| &faults.on)));
         let (address, keys) = (listener.local_addr()?, KeyRing::generate()?);
-        Ok(Self { listener, address, state: Arc::new(State { settings, endpoints, keys, store: Store::new(), clock }) })
+        let state = State { settings, endpoints, keys, faults, store: Store::new(), clock };
+        Ok(Self { listener, address, control, state: Arc::new(state) })
     }
 
     /// Where it listens, with the port that it got.
@@ -104,10 +115,16 @@ impl Authority {
         self.address
     }
 
+    /// Where its control endpoint listens, if it has one.
+    #[must_use]
+    pub fn control_address(&self) -> Option<SocketAddr> {
+        self.control.as_ref().map(|(_, address)| *address)
+    }
+
     /// A handle by which a test makes it change while it serves.
     #[must_use]
     pub fn control(&self) -> Control {
-        Control { keys: Arc::clone(&self.state.keys) }
+        Control { keys: Arc::clone(&self.state.keys), faults: Arc::clone(&self.state.faults) }
     }
 
     /// Serves until `shutdown` completes. Needs a tokio runtime with I/O and time; one thread is enough.
@@ -121,16 +138,25 @@ impl Authority {
             "the embedded authority is for development only: it signs tokens for anyone who knows its config"
         );
         warn_of_discouraged_grants(&self.state.settings);
-        let state = self.state;
-        plain::serve(
-            self.listener,
-            move |request, _stop| {
+        warn_of_faults(&self.state, self.control_address());
+        let (control, state, (stop, stopped)) = (self.control(), self.state, watch::channel(false));
+        let serving = async move {
+            let handler = move |request, _stop| {
                 let state = Arc::clone(&state);
                 async move { answer(&state, request).await }
-            },
-            shutdown,
-        )
-        .await
+            };
+            let ended = plain::serve(self.listener, handler, shutdown).await;
+            stop.send_replace(true);
+            ended
+        };
+        let controlling = async move {
+            match self.control {
+                Some((listener, _)) => serve_control(listener, control, stopped).await,
+                None => Ok(()),
+            }
+        };
+        let (served, controlled) = tokio::join!(serving, controlling);
+        served.and(controlled)
     }
 }
 
@@ -138,6 +164,7 @@ impl Authority {
 #[derive(Debug, Clone)]
 pub struct Control {
     keys: Arc<KeyRing>,
+    faults: Arc<Board>,
 }
 
 impl Control {
@@ -160,6 +187,34 @@ fn warn_of_discouraged_grants(settings: &Settings) {
     }
 }
 
+/// Says once, at start, that not everything is as it should be.
+fn warn_of_faults(state: &State, control: Option<SocketAddr>) {
+    if state.settings.faults.is_some() {
+        let control = control.map(|address| address.to_string());
+        let on: Vec<_> = state.faults.on().iter().map(|pinned| pinned.order.to_string()).collect();
+        tracing::warn!(control, on = on.join(", "), "the embedded authority makes faults on purpose");
+    }
+}
+
+/// The listener of the control endpoint, which no setting moves off loopback.
+fn bind_control(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    if !address.ip().is_loopback() {
+        return Err(invalid("the control endpoint of the authority's faults listens on loopback only"));
+    }
+    let listener = TcpListener::bind(address)?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+async fn serve_control(listener: TcpListener, control: Control, mut stopped: watch::Receiver<bool>) -> io::Result<()> {
+    let handler = move |request, _stop| {
+        let control = control.clone();
+        async move { faults::control::handle(&control, request).await }
+    };
+    // An error says that the authority is gone, which is an end as well.
+    plain::serve(listener, handler, async move { drop(stopped.wait_for(|stop| *stop).await) }).await
+}
+
 fn invalid(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, why)
 }
@@ -172,15 +227,18 @@ fn repeated(clients: &[Client]) -> Option<&str> {
 
 /// Answers a request, for scripts of other origins too where they may ask.
 async fn answer(state: &State, request: Request<Incoming>) -> Reply {
-    if !cors::is_open(&state.endpoints, request.uri().path()) {
-        return route(state, request).await;
-    }
-    if cors::is_preflight(&request) {
+    let open = cors::is_open(&state.endpoints, request.uri().path());
+    if open && cors::is_preflight(&request) {
         return cors::leave();
     }
-    let mut reply = route(state, request).await;
-    cors::open(&mut reply);
-    reply
+    let mut reply = match faults::place_of(&state.endpoints, request.uri().path()) {
+        Some(place) => faults::around(state, place, route(state, request)).await,
+        None => route(state, request).await,
+    };
+    if open {
+        cors::open(&mut reply);
+    }
+    faults::marked(state, reply).await
 }
 
 /// Hands a request to its endpoint.

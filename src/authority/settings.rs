@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::faults::Order;
 use crate::secret::Secret;
 
 pub use super::granted::RefreshLifetimes;
@@ -33,6 +34,17 @@ pub struct Settings {
     pub users: Vec<User>,
     /// Who can ask for tokens; ids are unique.
     pub clients: Vec<Client>,
+    /// What it does wrong on purpose.
+    pub faults: Option<FaultSettings>,
+}
+
+/// Faults on purpose, for tests of clients.
+#[derive(Debug, Clone, Default)]
+pub struct FaultSettings {
+    /// Where the control endpoint listens; on loopback. Without it, what is on stays on.
+    pub control: Option<SocketAddr>,
+    /// What is on from the start.
+    pub on: Vec<Order>,
 }
 
 impl Settings {

@@ -10,11 +10,13 @@ use serde_json::{Value, json};
 
 use super::State;
 use super::claims;
+use super::faults;
 use super::granted::{AccessRecord, Authorization};
 use super::keys::{KeySet, NoKeys, SigningAlgorithm};
 use super::settings::{Client, TokenForm};
 use super::store::key;
 use crate::clock::UnixTime;
+use crate::faults::Place;
 use crate::secret::random_id;
 
 /// How a sign-in with a password is told (RFC 8176).
@@ -85,7 +87,10 @@ impl<'a> AccessToken<'a> {
             scope: scope.clone(),
         };
         let token = match self.client.access_tokens {
-            TokenForm::Jwt => keys.jws(self.client.signing_alg, "at+jwt", &self.claims(state, &record))?,
+            TokenForm::Jwt => {
+                let claims = self.claims(state, &record);
+                faults::jws(state, keys, &[Place::AccessToken], (self.client.signing_alg, "at+jwt"), claims)?
+            }
             TokenForm::Opaque => format!("{}{}", random_id(), random_id()),
         };
         let end = UnixTime::from_secs(record.expires);
@@ -114,6 +119,15 @@ impl<'a> AccessToken<'a> {
         }
         claims
     }
+}
+
+/// What an ID token comes of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Occasion {
+    /// A person's answer to an authorization request.
+    SignIn,
+    /// A refresh token. The ID token has no nonce then (OpenID Connect Core 1.0, section 12.2).
+    Refresh,
 }
 
 /// An ID token that is about to be signed.
@@ -147,8 +161,7 @@ impl<'a> IdToken<'a> {
         Self { authorization, algorithm: client.signing_alg, claims }
     }
 
-    /// With the nonce of the authorization request. A refreshed ID token has none (OpenID Connect Core 1.0, section
-    /// 12.2).
+    /// With the nonce of the authorization request.
     pub(super) fn with_nonce(mut self) -> Self {
         if let Some(nonce) = &self.authorization.nonce {
             self.claims["nonce"] = json!(nonce);
@@ -180,8 +193,12 @@ impl<'a> IdToken<'a> {
         }
     }
 
-    /// The token.
-    pub(super) fn sign(&self, keys: &KeySet) -> Result<String, NoKeys> {
-        keys.jws(self.algorithm, "JWT", &self.claims)
+    /// The token, for an occasion.
+    pub(super) fn sign(self, state: &State, keys: &KeySet, occasion: Occasion) -> Result<String, NoKeys> {
+        let places: &[Place] = match occasion {
+            Occasion::SignIn => &[Place::IdToken],
+            Occasion::Refresh => &[Place::IdToken, Place::RefreshedIdToken],
+        };
+        faults::jws(state, keys, places, (self.algorithm, "JWT"), self.claims)
     }
 }

@@ -222,6 +222,8 @@ codes! {
     ClientAuth = "client-auth", Error;
     /// A client of the authority has a grant that sends browsers back, but no redirect URI.
     RedirectUri = "redirect-uri", Error;
+    /// A fault that is ordered of the authority, and cannot happen there or with these details.
+    FaultOrder = "fault-order", Error;
 }
 
 /// One place of a diagnostic.

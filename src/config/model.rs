@@ -11,6 +11,7 @@ use http::HeaderName;
 use ipnet::IpNet;
 use jsonwebtoken::Algorithm;
 
+use crate::faults::Order;
 use crate::pattern::{HostPattern, MethodSet, PathPattern};
 use crate::secret::Secret;
 
@@ -352,6 +353,17 @@ pub struct Authority {
     pub users: Vec<AuthorityUser>,
     /// Its clients.
     pub clients: Vec<AuthorityClient>,
+    /// What it does wrong on purpose.
+    pub faults: Option<AuthorityFaults>,
+}
+
+/// `[authority.faults]`
+#[derive(Debug, Clone)]
+pub struct AuthorityFaults {
+    /// Where the control endpoint listens; on loopback.
+    pub control: Option<SocketAddr>,
+    /// What is on from the start.
+    pub on: Vec<Order>,
 }
 
 /// `[[authority.users]]`

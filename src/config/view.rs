@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::model::{
-    Access, AccessLog, Authority, AuthorityAuth, Config, Credential, Issuer, KeySource, Origin, Profile, Route, Scheme,
-    Server, SubjectLog, TokenType, Upstream, UpstreamHost,
+    Access, AccessLog, Authority, AuthorityAuth, AuthorityFaults, Config, Credential, Issuer, KeySource, Origin,
+    Profile, Route, Scheme, Server, SubjectLog, TokenType, Upstream, UpstreamHost,
 };
 
 /// What stands in the place of a secret.
@@ -210,5 +210,19 @@ fn authority(authority: &Authority) -> Value {
         "scopes": authority.scopes,
         "users": users.collect::<Value>(),
         "clients": clients.collect::<Value>(),
+        "faults": authority.faults.as_ref().map(faults),
     })
+}
+
+fn faults(faults: &AuthorityFaults) -> Value {
+    let on = faults.on.iter().map(|order| {
+        json!({
+            "fault": order.fault.word,
+            "at": order.place.word(),
+            "count": order.count,
+            "delay": order.delay.map(period),
+            "status": order.status,
+        })
+    });
+    json!({ "control": faults.control.map(|address| address.to_string()), "on": on.collect::<Value>() })
 }

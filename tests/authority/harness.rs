@@ -76,6 +76,7 @@ pub fn settings(issuer: &str) -> Settings {
             Client { grants: Vec::new(), ..client("grantless") },
             Client { secret: None, ..client("public") },
         ],
+        faults: None,
     }
 }
 

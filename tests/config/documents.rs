@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 use tollgate::config::{Code, load, schema};
+use tollgate::faults;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -137,6 +138,17 @@ fn the_diagnostics_page_names_every_code() {
     let mut table = String::from("| code | severity | meaning |\n| --- | --- | --- |\n");
     for code in Code::ALL {
         writeln!(table, "| `{}` | {} | {} |", code.as_str(), code.severity().as_str(), code.meaning().trim()).unwrap();
+    }
+    keep(&path, &table);
+}
+
+#[test]
+fn the_page_of_the_authority_names_every_fault() {
+    let path = root().join("docs/authority.md");
+    let mut table = String::from("| fault | what is sent | places |\n| --- | --- | --- |\n");
+    for fault in faults::ALL {
+        let places = fault.place_words().iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
+        writeln!(table, "| `{}` | {} | {places} |", fault.word, fault.does).unwrap();
     }
     keep(&path, &table);
 }

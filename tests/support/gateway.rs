@@ -146,6 +146,16 @@ impl Gateway {
         self.bound_address("/admin")
     }
 
+    /// The embedded authority.
+    pub fn authority(&self) -> SocketAddr {
+        self.bound_address("/authority")
+    }
+
+    /// The control endpoint of the authority's faults.
+    pub fn authority_control(&self) -> SocketAddr {
+        self.bound_address("/authority_control")
+    }
+
     /// Its process.
     pub fn pid(&self) -> u32 {
         self.child.id()

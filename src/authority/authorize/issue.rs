@@ -11,7 +11,7 @@ use super::super::reply::Reply;
 use super::super::session::Session;
 use super::super::settings::Client;
 use super::super::store::{Key, key};
-use super::super::tokens::{AccessToken, IdToken};
+use super::super::tokens::{AccessToken, IdToken, Occasion};
 use super::request::AuthorizationRequest;
 use super::respond;
 use crate::secret::random_id;
@@ -80,7 +80,7 @@ fn parameters(
             // There is no userinfo to be had, so the claims come here (OpenID Connect Core 1.0, section 5.4).
             token.add_claims_of_scopes(state);
         }
-        parameters.push(("id_token", token.sign(keys)?));
+        parameters.push(("id_token", token.sign(state, keys, Occasion::SignIn)?));
     }
     if let Some(access) = access {
         parameters.push(("access_token", access.token));

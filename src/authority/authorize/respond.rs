@@ -9,6 +9,7 @@ use url::form_urlencoded::Serializer;
 
 use super::super::State;
 use super::super::errors::OauthError;
+use super::super::faults;
 use super::super::pages::{self, Page, escape};
 use super::super::reply::{self, Reply};
 use super::request::{Refused, ResponseMode, WayBack};
@@ -34,6 +35,7 @@ pub(super) fn send_error(state: &State, back: &WayBack, error: &OauthError) -> R
 pub(super) fn send(state: &State, back: &WayBack, mut parameters: Vec<(&'static str, String)>) -> Reply {
     parameters.extend(back.state.iter().map(|value| ("state", value.clone())));
     parameters.push(("iss", state.settings.issuer.clone()));
+    faults::edit_response(state, &mut parameters);
     let encoded = || Serializer::new(String::new()).extend_pairs(&parameters).finish();
     let uri = &back.redirect_uri;
     match back.mode {

@@ -15,9 +15,11 @@ use tokio::task::JoinSet;
 use url::Url;
 
 use super::super::State;
+use super::super::faults;
 use super::super::keys::KeySet;
 use super::super::session::Session;
 use super::super::settings::Client;
+use crate::faults::Place;
 use crate::fetch::{Fetch, HttpFetch, Request};
 use crate::secret::random_id;
 
@@ -55,7 +57,7 @@ fn notice(state: &State, keys: &KeySet, session: &Session, client: &Client, uri:
         "sid": session.sign_in.sid,
         "events": { "http://schemas.openid.net/event/backchannel-logout": {} },
     });
-    let token = keys.jws(client.signing_alg, "logout+jwt", &claims).ok()?;
+    let token = faults::jws(state, keys, &[Place::LogoutToken], (client.signing_alg, "logout+jwt"), claims).ok()?;
     Some(Notice { client: client.id.clone(), url: Url::parse(uri).ok()?, token })
 }
 

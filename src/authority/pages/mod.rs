@@ -115,6 +115,12 @@ impl<'a> Page<'a> {
     }
 }
 
+/// A page that says which faults are made on purpose.
+pub(super) fn with_faults(html: &str, on: &[String]) -> String {
+    let mark = format!("<strong class=\"faults\">Faults are on: {}</strong></header>", escape(&on.join(", ")));
+    html.replacen("</header>", &mark, 1)
+}
+
 /// A refusal for a person: nothing is sent anywhere.
 pub(super) fn error(error: &OauthError) -> Reply {
     let body = format!(

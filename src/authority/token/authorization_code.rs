@@ -17,7 +17,7 @@ use super::super::granted::{Authorization, CodeRecord};
 use super::super::keys::KeySet;
 use super::super::scope;
 use super::super::store::key;
-use super::super::tokens::AccessToken;
+use super::super::tokens::{AccessToken, Occasion};
 use super::Answer;
 use crate::secret::{same, sha256};
 
@@ -30,7 +30,7 @@ pub(super) fn grant(state: &State, keys: &KeySet, caller: Caller<'_>, form: &For
     let scopes = authorization.scopes.clone();
     let token = AccessToken::of(state, client, &authorization).narrowed(scopes, resources);
     let answer = Answer::with(state, keys, client, &authorization, token)?;
-    Ok(answer.with_refresh_token().with_id_token(true)?.body)
+    Ok(answer.with_refresh_token().with_id_token(Occasion::SignIn)?.body)
 }
 
 fn redeem(state: &State, client: &str, code: &str, form: &Form) -> Result<Arc<Authorization>, OauthError> {

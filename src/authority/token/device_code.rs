@@ -9,7 +9,7 @@ use super::super::errors::{ErrorCode, OauthError};
 use super::super::form::Form;
 use super::super::keys::KeySet;
 use super::super::scope;
-use super::super::tokens::AccessToken;
+use super::super::tokens::{AccessToken, Occasion};
 use super::Answer;
 
 /// The tokens for the device of `caller`.
@@ -22,5 +22,5 @@ pub(super) fn grant(state: &State, keys: &KeySet, caller: Caller<'_>, form: &For
     let scopes = authorization.scopes.clone();
     let token = AccessToken::of(state, client, &authorization).narrowed(scopes, resources);
     let answer = Answer::with(state, keys, client, &authorization, token)?;
-    Ok(answer.with_refresh_token().with_id_token(false)?.body)
+    Ok(answer.with_refresh_token().with_id_token(Occasion::SignIn)?.body)
 }

@@ -18,13 +18,15 @@ use serde_json::{Value, json};
 use super::State;
 use super::clients::{self, Caller};
 use super::errors::{ErrorCode, OauthError};
+use super::faults;
 use super::form::Form;
 use super::granted::Authorization;
 use super::intake;
 use super::keys::{KeySet, NoKeys};
 use super::reply::{self, Reply};
 use super::settings::{Client, Grant};
-use super::tokens::{AccessToken, IdToken, Issued};
+use super::tokens::{AccessToken, IdToken, Issued, Occasion};
+use crate::faults::Place;
 
 /// Answers one request, good or bad.
 pub(super) async fn handle(state: &State, request: Request<Incoming>) -> Reply {
@@ -32,8 +34,17 @@ pub(super) async fn handle(state: &State, request: Request<Incoming>) -> Reply {
         return reply::method_not_allowed("POST");
     }
     let (head, body) = request.into_parts();
-    let answered = match intake::form(&head, body).await {
-        Ok(form) => exchange(state, &head, &form).await,
+    match intake::form(&head, body).await {
+        Ok(form) if form.get("grant_type") == Some(Grant::RefreshToken.name()) => {
+            faults::around(state, Place::Refresh, respond(state, &head, Ok(form))).await
+        }
+        form => respond(state, &head, form).await,
+    }
+}
+
+async fn respond(state: &State, head: &request::Parts, form: Result<Form, OauthError>) -> Reply {
+    let answered = match form {
+        Ok(form) => exchange(state, head, &form).await,
         Err(error) => Err(error),
     };
     match answered {
@@ -110,14 +121,14 @@ impl<'a> Answer<'a> {
     }
 
     /// Adds an ID token, if one was asked for.
-    fn with_id_token(mut self, nonce: bool) -> Result<Self, OauthError> {
+    fn with_id_token(mut self, occasion: Occasion) -> Result<Self, OauthError> {
         if self.authorization.has("openid") {
             let mut token = IdToken::new(self.state, self.client, self.authorization);
-            if nonce {
+            if occasion == Occasion::SignIn {
                 token = token.with_nonce();
             }
             token.attest("at_hash", Some(&self.access.token));
-            self.body["id_token"] = json!(token.sign(self.keys).map_err(no_keys)?);
+            self.body["id_token"] = json!(token.sign(self.state, self.keys, occasion).map_err(no_keys)?);
         }
         Ok(self)
     }

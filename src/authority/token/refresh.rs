@@ -16,7 +16,7 @@ use super::super::granted::{Authorization, RefreshRecord, Rotation};
 use super::super::keys::KeySet;
 use super::super::scope;
 use super::super::store::{Key, Shelves, key};
-use super::super::tokens::AccessToken;
+use super::super::tokens::{AccessToken, Occasion};
 use super::Answer;
 use crate::clock::UnixTime;
 use crate::secret::{Secret, random_id};
@@ -41,7 +41,7 @@ pub(super) fn grant(state: &State, keys: &KeySet, caller: Caller<'_>, form: &For
     let token = AccessToken::of(state, client, &authorization).narrowed(scopes.clone(), resources);
     let mut answer = Answer::with(state, keys, client, &authorization, token)?;
     if scopes.iter().any(|scope| scope == "openid") && authorization.gives_id_tokens {
-        answer = answer.with_id_token(false)?;
+        answer = answer.with_id_token(Occasion::Refresh)?;
     }
     let successor = rotate(state, &mut state.store.lock(), &client.id, &key(shown), now)?;
     answer.body["refresh_token"] = json!(successor);

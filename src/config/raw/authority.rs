@@ -2,10 +2,11 @@
 
 use crate::config::read::{Entries, List, PerhapsEmpty, Tables};
 use crate::config::table::{table, words};
-use crate::config::word::json::{AnyTable, Claims};
+use crate::config::word::faults::{FaultWord, PlaceWord};
+use crate::config::word::json::Claims;
 use crate::config::word::names::{FilePath, NonEmpty, Scope};
 use crate::config::word::net::Listen;
-use crate::config::word::quantity::{Memory, Period};
+use crate::config::word::quantity::{Count, Memory, Period};
 use crate::config::word::secret::SecretSource;
 use crate::config::word::url::{IssuerUrl, RedirectUri, WebUrl};
 
@@ -34,8 +35,8 @@ table! {
         allow_remote: bool = false,
         /// Serving TLS.
         tls: AuthorityTls => later,
-        /// Faults to make on purpose.
-        faults: AnyTable => later,
+        /// Faults to make on purpose, for tests of clients.
+        faults: AuthorityFaults,
         /// What scopes mean, in words for the page that asks the person to agree.
         scopes: Entries<Scope, NonEmpty>,
         /// The people who can sign in: `[[authority.users]]`.
@@ -52,6 +53,32 @@ table! {
         certificate: FilePath => required,
         /// PEM file with the private key.
         private_key: FilePath => required,
+    }
+}
+
+table! {
+    /// Faults to make on purpose, for tests of clients. `docs/authority.md` has the list.
+    AuthorityFaults, "[authority.faults]" {
+        /// The address of the endpoint that turns faults on and off and rotates keys; loopback, always. Default: none.
+        control: Listen,
+        /// Faults that are on from the start: `[[authority.faults.on]]`.
+        on: Tables<AuthorityFault>,
+    }
+}
+
+table! {
+    /// A fault that is on from the start.
+    AuthorityFault, "[[authority.faults.on]]" {
+        /// Which.
+        fault: FaultWord => required,
+        /// Where: in which kind of token or at which endpoint. Default: the fault's usual place.
+        at: PlaceWord,
+        /// How often; then it is off. Default: always.
+        count: Count<1_000_000>,
+        /// How long `slow` takes; 5 s by default, ten minutes at most.
+        delay: Period,
+        /// The status of `status`, 503 by default, or of `html`, 200 by default.
+        status: Count<599>,
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use url::Host;
 
+use super::faults::faults;
 use super::files::Inline;
 use super::{Check, refuse_repeats};
 use crate::config::diagnostic::{Code, Diagnostic, Span};
@@ -26,6 +27,7 @@ pub fn authority(root: &Root, check: &mut Check<'_, '_>) -> Option<Option<Author
     check_tls(raw, check);
     let users = users(raw, check);
     let clients = clients(raw, check);
+    let faults = faults(&raw.faults, check);
     Some(Some(Authority {
         listen: raw.listen.get()?.0,
         issuer: raw.issuer.get()?.text.clone(),
@@ -39,6 +41,7 @@ pub fn authority(root: &Root, check: &mut Check<'_, '_>) -> Option<Option<Author
         scopes: scopes(raw)?,
         users: users?,
         clients: clients?,
+        faults: faults?,
     }))
 }
 

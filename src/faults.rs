@@ -1,0 +1,430 @@
+//! The faults that the authority can make on purpose: a closed table of words, the same in the config, at the control
+//! endpoint and in the documents. Each has the places where it can happen; the first is where it does unless told
+//! otherwise.
+//!
+//! It promises that an [`Order`] makes sense: its fault can happen at its place, and it has no detail that would mean
+//! nothing. A wrong value is the right one with `1` behind it, so that a comparison of beginnings is caught too.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+/// Longest wait that can be ordered.
+pub const MAX_DELAY: Duration = Duration::from_secs(600);
+
+/// Statuses that an answer can be ordered to have.
+pub const STATUSES: std::ops::RangeInclusive<u16> = 200..=599;
+
+/// One line of the table.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The word for it.
+    pub word: &'static str,
+    /// What is done.
+    pub act: Act,
+    /// Where it can happen, the usual place first.
+    pub places: &'static [Place],
+    /// What it does, for the reader of a list.
+    pub does: &'static str,
+}
+
+/// What a fault does, by the seam at which it does it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// Something else in a JSON object: the claims of a token, an answer, a document.
+    Edit(Edit),
+    /// Another header or signature around good claims.
+    Forge(Forge),
+    /// Something before the answer, or in place of it.
+    Obstruct(Obstruct),
+}
+
+/// A change of a JSON object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edit {
+    /// `1` is put behind the value of a member, if it is there.
+    Append(&'static str),
+    /// A member is taken out.
+    Remove(&'static str),
+    /// `exp` was an hour ago, and `iat` an hour before.
+    Expire,
+    /// `nbf` and `iat` are in an hour, `exp` an hour later.
+    Postpone,
+    /// A `nonce` that does not belong there.
+    AddNonce,
+    /// Another event in `events`.
+    OtherEvent,
+    /// `active` is false, and nothing else is said.
+    Inactive,
+    /// `active` is a text.
+    ActiveAsText,
+    /// 16 MiB of padding.
+    Huge,
+    /// A key set without keys.
+    NoKeys,
+    /// 2000 keys of nobody before the right ones.
+    ManyKeys,
+    /// Keys of no known type, curve and use before the right ones.
+    OddKeys,
+    /// Keys without `kid`.
+    NamelessKeys,
+}
+
+/// A change of a token's header or signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forge {
+    /// `1` is put behind `typ`.
+    OtherType,
+    /// `1` is put behind `kid`.
+    OtherKid,
+    /// There is no `kid`.
+    NoKid,
+    /// Signed by another algorithm than the client's, with a good key.
+    OtherAlgorithm,
+    /// `alg` is `none`, and there is no signature.
+    Unsigned,
+    /// `alg` is HS256, and the secret is the public key as PEM.
+    Hmac,
+    /// The signature is of something else.
+    BadSignature,
+}
+
+/// What happens instead of an answer, or before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Obstruct {
+    /// It takes a while.
+    Slow,
+    /// An answer of a status, with a line of text.
+    Status,
+    /// A page, as of a proxy in between.
+    Html,
+    /// What says that it is JSON and is none.
+    Garbage,
+    /// The OAuth error `invalid_grant`.
+    InvalidGrant,
+}
+
+macro_rules! places {
+    ($($(#[doc = $doc:literal])+ $name:ident = $word:literal,)+) => {
+        /// Where a fault can happen: in a kind of token, or at an endpoint.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Place { $($(#[doc = $doc])+ $name,)+ }
+
+        impl Place {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+            /// Their words.
+            pub const WORDS: &[&str] = &[$($word,)+];
+
+            /// The word for it.
+            #[must_use]
+            pub const fn word(self) -> &'static str {
+                match self { $(Self::$name => $word,)+ }
+            }
+        }
+    };
+}
+
+places! {
+    /// Every ID token, refreshed ones too.
+    IdToken = "id_token",
+    /// ID tokens that come of a refresh token.
+    RefreshedIdToken = "refreshed_id_token",
+    /// Access tokens that are JWTs.
+    AccessToken = "access_token",
+    /// Logout tokens, which are posted to clients.
+    LogoutToken = "logout_token",
+    /// What the browser brings back to the client.
+    AuthorizationResponse = "authorization_response",
+    /// Both metadata documents.
+    Discovery = "discovery",
+    /// The key set.
+    Jwks = "jwks",
+    /// The authorization endpoint.
+    Authorize = "authorize",
+    /// Pushed authorization requests.
+    Par = "par",
+    /// Where a device begins.
+    DeviceAuthorization = "device_authorization",
+    /// The token endpoint, whatever the grant.
+    Token = "token",
+    /// The token endpoint for refresh tokens only.
+    Refresh = "refresh",
+    /// The userinfo endpoint.
+    Userinfo = "userinfo",
+    /// Introspection.
+    Introspect = "introspect",
+    /// Revocation.
+    Revoke = "revoke",
+    /// Signing out.
+    Logout = "logout",
+}
+
+impl Place {
+    /// The place of that word.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|place| place.word() == word)
+    }
+}
+
+use Place::{
+    AccessToken, AuthorizationResponse, Authorize, DeviceAuthorization, Discovery, IdToken, Introspect, Jwks, Logout,
+    LogoutToken, Par, Refresh, RefreshedIdToken, Revoke, Token, Userinfo,
+};
+
+const TOKENS: &[Place] = &[IdToken, RefreshedIdToken, AccessToken, LogoutToken];
+const TIMED: &[Place] = &[IdToken, RefreshedIdToken, AccessToken, LogoutToken, Introspect];
+const ENDPOINTS: &[Place] =
+    &[Token, Refresh, Discovery, Jwks, Userinfo, Introspect, Authorize, Par, DeviceAuthorization, Revoke, Logout];
+const DOCUMENTS: &[Place] = &[Jwks, Token, Refresh, Discovery, Userinfo, Introspect, Par, DeviceAuthorization];
+const ANSWERS: &[Place] = &[Token, Refresh];
+
+const fn edit(word: &'static str, edit: Edit, places: &'static [Place], does: &'static str) -> Fault {
+    Fault { word, act: Act::Edit(edit), places, does }
+}
+
+const fn forge(word: &'static str, forge: Forge, does: &'static str) -> Fault {
+    Fault { word, act: Act::Forge(forge), places: TOKENS, does }
+}
+
+const fn obstruct(word: &'static str, obstruct: Obstruct, places: &'static [Place], does: &'static str) -> Fault {
+    Fault { word, act: Act::Obstruct(obstruct), places, does }
+}
+
+/// The table.
+pub const ALL: &[Fault] = &[
+    edit(
+        "wrong_iss",
+        Edit::Append("iss"),
+        &[IdToken, RefreshedIdToken, AccessToken, LogoutToken, AuthorizationResponse, Introspect],
+        "`iss` with 1 behind it",
+    ),
+    edit("wrong_aud", Edit::Append("aud"), TIMED, "`aud` with 1 behind it"),
+    edit(
+        "wrong_sub",
+        Edit::Append("sub"),
+        &[IdToken, RefreshedIdToken, AccessToken, LogoutToken, Userinfo, Introspect],
+        "`sub` with 1 behind it",
+    ),
+    edit("wrong_nonce", Edit::Append("nonce"), &[IdToken], "`nonce` with 1 behind it"),
+    edit("wrong_at_hash", Edit::Append("at_hash"), &[IdToken, RefreshedIdToken], "`at_hash` with 1 behind it"),
+    edit("wrong_c_hash", Edit::Append("c_hash"), &[IdToken], "`c_hash` with 1 behind it"),
+    edit("wrong_state", Edit::Append("state"), &[AuthorizationResponse], "`state` with 1 behind it"),
+    edit("wrong_issuer", Edit::Append("issuer"), &[Discovery], "`issuer` with 1 behind it"),
+    edit("wrong_token_type", Edit::Append("token_type"), ANSWERS, "`token_type` with 1 behind it"),
+    edit("wrong_event", Edit::OtherEvent, &[LogoutToken], "`events` has another event only"),
+    edit(
+        "missing_iss",
+        Edit::Remove("iss"),
+        &[IdToken, RefreshedIdToken, AccessToken, LogoutToken, AuthorizationResponse],
+        "no `iss`",
+    ),
+    edit("missing_aud", Edit::Remove("aud"), TOKENS, "no `aud`"),
+    edit(
+        "missing_sub",
+        Edit::Remove("sub"),
+        &[IdToken, RefreshedIdToken, AccessToken, LogoutToken, Userinfo],
+        "no `sub`",
+    ),
+    edit("missing_iat", Edit::Remove("iat"), TOKENS, "no `iat`"),
+    edit("missing_exp", Edit::Remove("exp"), TIMED, "no `exp`"),
+    edit("missing_jti", Edit::Remove("jti"), &[LogoutToken, AccessToken], "no `jti`"),
+    edit("missing_nonce", Edit::Remove("nonce"), &[IdToken], "no `nonce`"),
+    edit("missing_at_hash", Edit::Remove("at_hash"), &[IdToken, RefreshedIdToken], "no `at_hash`"),
+    edit("missing_c_hash", Edit::Remove("c_hash"), &[IdToken], "no `c_hash`"),
+    edit("missing_events", Edit::Remove("events"), &[LogoutToken], "no `events`"),
+    edit("missing_state", Edit::Remove("state"), &[AuthorizationResponse], "no `state`"),
+    edit("missing_access_token", Edit::Remove("access_token"), ANSWERS, "no `access_token`"),
+    edit("missing_id_token", Edit::Remove("id_token"), ANSWERS, "no `id_token`"),
+    edit("missing_refresh_token", Edit::Remove("refresh_token"), ANSWERS, "no `refresh_token`"),
+    edit("missing_expires_in", Edit::Remove("expires_in"), ANSWERS, "no `expires_in`"),
+    edit("missing_active", Edit::Remove("active"), &[Introspect], "no `active`"),
+    edit("added_nonce", Edit::AddNonce, &[LogoutToken, RefreshedIdToken], "a `nonce` that does not belong there"),
+    edit("expired", Edit::Expire, TIMED, "`exp` was an hour ago"),
+    edit("not_yet_valid", Edit::Postpone, TIMED, "`iat` and `nbf` are an hour ahead"),
+    forge("wrong_typ", Forge::OtherType, "`typ` in the header with 1 behind it"),
+    forge("unknown_kid", Forge::OtherKid, "`kid` in the header with 1 behind it"),
+    forge("missing_kid", Forge::NoKid, "no `kid` in the header"),
+    forge(
+        "other_alg",
+        Forge::OtherAlgorithm,
+        "a good signature by another algorithm: ES256, or RS256 in place of ES256",
+    ),
+    forge("unsigned", Forge::Unsigned, "`alg` is none, and there is no signature"),
+    forge("hmac", Forge::Hmac, "`alg` is HS256, and the secret is the public key as PEM"),
+    forge("bad_signature", Forge::BadSignature, "the signature is of something else"),
+    edit("no_keys", Edit::NoKeys, &[Jwks], "a key set without keys"),
+    edit("many_keys", Edit::ManyKeys, &[Jwks], "2000 keys of nobody before the right ones"),
+    edit("unknown_kty", Edit::OddKeys, &[Jwks], "keys of unknown type, curve and use before the right ones"),
+    edit("nameless_keys", Edit::NamelessKeys, &[Jwks], "keys without `kid`"),
+    edit("inactive", Edit::Inactive, &[Introspect], "`active` is false"),
+    edit("active_as_text", Edit::ActiveAsText, &[Introspect], "`active` is the text \"true\""),
+    edit("huge", Edit::Huge, DOCUMENTS, "a good answer with 16 MiB of padding"),
+    obstruct(
+        "garbage",
+        Obstruct::Garbage,
+        &[Jwks, Token, Refresh, Discovery, Userinfo, Introspect, Par, DeviceAuthorization],
+        "says that it is JSON, and is none",
+    ),
+    obstruct("html", Obstruct::Html, ENDPOINTS, "a page with the status 200, or `status`"),
+    obstruct("status", Obstruct::Status, ENDPOINTS, "the status 503, or `status`, and nothing else"),
+    obstruct("slow", Obstruct::Slow, ENDPOINTS, "the answer takes 5 s more, or `delay`"),
+    obstruct("invalid_grant", Obstruct::InvalidGrant, &[Refresh, Token], "the error `invalid_grant`"),
+];
+
+/// The words of the table.
+#[must_use]
+pub fn words() -> Vec<&'static str> {
+    ALL.iter().map(|fault| fault.word).collect()
+}
+
+impl Fault {
+    /// The fault of that word.
+    #[must_use]
+    pub fn named(word: &str) -> Option<&'static Self> {
+        ALL.iter().find(|fault| fault.word == word)
+    }
+
+    /// The words of its places.
+    #[must_use]
+    pub fn place_words(&self) -> Vec<&'static str> {
+        self.places.iter().map(|place| place.word()).collect()
+    }
+}
+
+/// A fault that is to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Order {
+    /// What.
+    pub fault: &'static Fault,
+    /// Where.
+    pub place: Place,
+    /// How often, then never more; `None`: until it is taken back.
+    pub count: Option<NonZeroU32>,
+    /// How long `slow` takes; nothing else has it.
+    pub delay: Option<Duration>,
+    /// The status of `status` and `html`; nothing else has it.
+    pub status: Option<u16>,
+}
+
+/// What an order says beside its fault.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Details {
+    /// Where.
+    pub place: Option<Place>,
+    /// How often.
+    pub count: Option<NonZeroU32>,
+    /// How long.
+    pub delay: Option<Duration>,
+    /// With which status.
+    pub status: Option<u16>,
+}
+
+/// An order that means nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unfit {
+    /// The fault cannot happen there.
+    Place(&'static Fault, Place),
+    /// Only `slow` has a delay.
+    Delay(&'static Fault),
+    /// It is longer than [`MAX_DELAY`].
+    LongDelay,
+    /// Only `status` and `html` have a status.
+    Status(&'static Fault),
+    /// It is not one of [`STATUSES`].
+    OddStatus(u16),
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Place(fault, place) => {
+                let places = fault.place_words().join(", ");
+                write!(f, "{} cannot happen at {}; it can at: {places}", fault.word, place.word())
+            }
+            Self::Delay(fault) => write!(f, "{} has no delay; slow has", fault.word),
+            Self::LongDelay => write!(f, "a delay has {} s at most", MAX_DELAY.as_secs()),
+            Self::Status(fault) => write!(f, "{} has no status; status and html have", fault.word),
+            Self::OddStatus(status) => {
+                write!(f, "{status} is not a status from {} to {}", STATUSES.start(), STATUSES.end())
+            }
+        }
+    }
+}
+
+impl Order {
+    /// An order that makes sense.
+    ///
+    /// # Errors
+    /// When it would not.
+    pub fn new(fault: &'static Fault, details: Details) -> Result<Self, Unfit> {
+        let place = details.place.or(fault.places.first().copied()).unwrap_or(Token);
+        if !fault.places.contains(&place) {
+            return Err(Unfit::Place(fault, place));
+        }
+        let (usual_delay, usual_status) = match fault.act {
+            Act::Obstruct(Obstruct::Slow) => (Some(Duration::from_secs(5)), None),
+            Act::Obstruct(Obstruct::Status) => (None, Some(503)),
+            Act::Obstruct(Obstruct::Html) => (None, Some(200)),
+            Act::Obstruct(Obstruct::Garbage | Obstruct::InvalidGrant) | Act::Edit(_) | Act::Forge(_) => (None, None),
+        };
+        match (details.delay, details.status) {
+            (Some(_), _) if usual_delay.is_none() => Err(Unfit::Delay(fault)),
+            (Some(delay), _) if delay > MAX_DELAY => Err(Unfit::LongDelay),
+            (_, Some(_)) if usual_status.is_none() => Err(Unfit::Status(fault)),
+            (_, Some(status)) if !STATUSES.contains(&status) => Err(Unfit::OddStatus(status)),
+            (delay, status) => Ok(Self {
+                fault,
+                place,
+                count: details.count,
+                delay: delay.or(usual_delay),
+                status: status.or(usual_status),
+            }),
+        }
+    }
+}
+
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}", self.fault.word, self.place.word())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_means_one_thing() {
+        for (position, fault) in ALL.iter().enumerate() {
+            assert!(
+                ALL[..position].iter().all(|other| other.word != fault.word && other.act != fault.act),
+                "{fault:?}"
+            );
+            assert_eq!(Fault::named(fault.word), Some(fault));
+            assert!(!fault.places.is_empty(), "{fault:?}");
+            assert!(fault.word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{fault:?}");
+        }
+        assert!(Place::ALL.iter().all(|place| Place::named(place.word()) == Some(*place)));
+        assert_eq!((Fault::named("Slow"), Place::named("")), (None, None));
+    }
+
+    #[test]
+    fn an_order_makes_sense_or_is_none() {
+        let order = |word: &str, details| Order::new(Fault::named(word).unwrap(), details);
+        let usual = Details::default();
+        let html = order("html", usual).unwrap();
+        assert_eq!((html.place, html.status, html.to_string()), (Token, Some(200), "html at token".to_owned()));
+        assert_eq!(order("status", Details { status: Some(599), ..usual }).unwrap().status, Some(599));
+        let jwks = Details { place: Some(Jwks), ..usual };
+        assert_eq!(order("slow", jwks).unwrap().place, Jwks);
+        assert!(matches!(order("wrong_aud", jwks), Err(Unfit::Place(_, Jwks))));
+        let delay = |delay| Details { delay: Some(delay), ..usual };
+        assert!(matches!(order("html", delay(Duration::ZERO)), Err(Unfit::Delay(_))));
+        assert!(order("slow", delay(MAX_DELAY)).is_ok());
+        assert_eq!(order("slow", delay(MAX_DELAY + Duration::from_millis(1))), Err(Unfit::LongDelay));
+        assert!(matches!(order("slow", Details { status: Some(500), ..usual }), Err(Unfit::Status(_))));
+        assert_eq!(order("status", Details { status: Some(199), ..usual }), Err(Unfit::OddStatus(199)));
+    }
+}
