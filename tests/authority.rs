@@ -4,6 +4,8 @@
 
 #[path = "authority/authorize_refusals.rs"]
 mod authorize_refusals;
+#[path = "authority/certification/mod.rs"]
+mod certification;
 #[path = "authority/flows.rs"]
 mod flows;
 #[path = "authority/harness.rs"]
@@ -65,6 +67,7 @@ fn both_metadata_documents_announce_what_works_and_nothing_else() {
         openid[format!("{channel}channel_logout_supported")] = json!(true);
         openid[format!("{channel}channel_logout_session_supported")] = json!(true);
     }
+    openid["claims_supported"] = json!(["acr", "amr", "auth_time", "email", "sid", "sub"]);
     openid["claims_parameter_supported"] = json!(true);
     openid["claim_types_supported"] = json!(["normal"]);
     openid["request_parameter_supported"] = json!(false);

@@ -1,6 +1,8 @@
 //! Which claims about a person go where: by scope (OpenID Connect Core 1.0, section 5.4) and by the `claims` parameter
 //! (section 5.5).
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use super::errors::{ErrorCode, OauthError};
@@ -102,6 +104,13 @@ impl ClaimsRequest {
         request.acr_values = values("acr");
         Ok(request)
     }
+}
+
+/// Every claim that somebody may get a value for (OpenID Connect Discovery 1.0, section 3).
+pub(super) fn supported(users: &[User]) -> BTreeSet<&str> {
+    let of_users = users.iter().flat_map(|user| user.claims.keys().map(String::as_str));
+    let theirs = of_users.filter(|name| !OUR_OWN.contains(name));
+    theirs.chain(["sub", "auth_time", "acr", "amr", "sid"]).collect()
 }
 
 /// The claims about `user` that `scopes` and the single `names` give.

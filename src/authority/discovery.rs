@@ -5,6 +5,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::authorize::request::{ResponseMode, ResponseType};
+use super::claims;
 use super::endpoints::Endpoints;
 use super::keys::{KeySet, SigningAlgorithm};
 use super::reply::{self, Reply};
@@ -28,6 +29,7 @@ pub(super) fn openid_configuration(settings: &Settings, endpoints: &Endpoints) -
     ] {
         document[notice] = json!(true);
     }
+    document["claims_supported"] = json!(claims::supported(&settings.users));
     document["claims_parameter_supported"] = json!(true);
     document["claim_types_supported"] = json!(["normal"]);
     document["request_parameter_supported"] = json!(false);

@@ -92,8 +92,12 @@ impl<'a> Browser<'a> {
 
     /// Signs alice in and agrees, as far as the authority asks for it.
     pub fn go(&self, parameters: &[(&str, &str)]) -> Answer {
-        let mut answer = self.authorize(parameters);
-        if answer.text().contains("<h1>Sign in</h1>") {
+        self.answer_pages(self.authorize(parameters))
+    }
+
+    /// As [`Browser::go`], from the first answer on.
+    pub fn answer_pages(&self, mut answer: Answer) -> Answer {
+        if asks_to_sign_in(&answer) {
             answer = self.submit(&answer, &[("username", "alice"), ("password", "wonderland")]);
         }
         if answer.text().contains("<h1>Allow access?</h1>") {
@@ -101,6 +105,11 @@ impl<'a> Browser<'a> {
         }
         answer
     }
+}
+
+/// Whether a page asks for name and password.
+pub fn asks_to_sign_in(answer: &Answer) -> bool {
+    answer.text().contains("<h1>Sign in</h1>")
 }
 
 pub fn encode(pairs: &[(&str, &str)]) -> String {
@@ -182,7 +191,8 @@ pub fn payload(token: &str) -> Value {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap()).unwrap()
 }
 
-fn half(text: &str) -> String {
+/// `at_hash` or `c_hash` of a token or code, for RS256.
+pub fn half(text: &str) -> String {
     URL_SAFE_NO_PAD.encode(&sha256(text.as_bytes())[..16])
 }
 
@@ -450,6 +460,30 @@ fn signing_out_ends_the_session_and_what_came_of_it() {
     assert!(answer.text().contains("You are signed out"));
 }
 
+/// Takes one request with a logout token: its head and its body.
+pub fn hear_logout(listener: std::net::TcpListener) -> std::thread::JoinHandle<String> {
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let mut heard = String::new();
+        let mut buffer = [0; 4096];
+        let is_whole = |heard: &str| {
+            let Some((head, body)) = heard.split_once("\r\n\r\n") else { return false };
+            let length =
+                head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+            length == Some(body.len())
+        };
+        while !is_whole(&heard) {
+            let read = std::io::Read::read(&mut stream, &mut buffer).unwrap();
+            assert_ne!(read, 0);
+            heard.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
+        }
+        std::io::Write::write_all(&mut stream, b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+            .unwrap();
+        heard
+    })
+}
+
 #[test]
 fn clients_hear_of_a_sign_out_by_token_and_by_frame() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -460,20 +494,7 @@ fn clients_hear_of_a_sign_out_by_token_and_by_frame() {
             client.frontchannel_logout_uri = Some("https://web.example/out?a=b".into());
         }
     });
-    let hearing = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        let mut heard = Vec::new();
-        let mut buffer = [0; 4096];
-        while !String::from_utf8_lossy(&heard).contains("logout_token=") {
-            let read = std::io::Read::read(&mut stream, &mut buffer).unwrap();
-            assert_ne!(read, 0);
-            heard.extend_from_slice(&buffer[..read]);
-        }
-        std::io::Write::write_all(&mut stream, b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
-            .unwrap();
-        String::from_utf8(heard).unwrap()
-    });
+    let hearing = hear_logout(listener);
     let browser = Browser::new(&authority);
     let found = answer_in(&browser.go(&request("web", &[])), '?');
     let id = redeem(&authority, "web", &found["code"], &[]).json()["id_token"].as_str().unwrap().to_owned();
