@@ -307,3 +307,25 @@ fn a_closed_pipe_is_no_panic() {
     let output = std::process::Command::new("sh").args(["-c", &script]).output().expect("sh runs");
     assert!(!text(&output.stderr).contains("panicked"), "{}", shown(&output));
 }
+
+#[test]
+fn explain_judges_a_proof_with_its_token() {
+    let files = Files::with(GOOD);
+    let url = "https://api.test/orders/7";
+    let client = Key::of(Kind::P256, 1, "client");
+    let token = Token::new("https://as.test", &key()).bound_to(&client).sign();
+    let proof = |url: &str| Token::proof(&client, "GET", url, &token).sign();
+    let cases = [
+        (None, 1, "bad_binding", "cnf.jkt"),
+        (Some(proof(url)), 0, "allow", "bound to a key"),
+        (Some(proof("https://api.test/orders/8")), 1, "bad_proof", "htu"),
+    ];
+    for (proof, code, verdict, said) in cases {
+        let proof: Vec<&str> = proof.iter().flat_map(|proof| ["--proof", proof]).collect();
+        let output = files.run("explain", &[&["--token", &token][..], &proof, &["GET", url]].concat());
+        exits(&output, code);
+        let told = shown(&output);
+        assert!(told.contains(verdict) && told.contains(said), "{told}");
+    }
+    exits(&files.run("explain", &["--proof", "x", "GET", url]), 2);
+}

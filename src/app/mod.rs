@@ -30,8 +30,10 @@ use crate::observe::log::Form;
 use crate::observe::metrics::Metrics;
 use crate::observe::readiness::Readiness;
 use crate::observe::writer::AccessLog;
+use crate::secret::random_bytes;
 use crate::server::{self, Listener, Workers, tls};
 use crate::token::cache::Epoch;
+use crate::token::dpop;
 
 pub use policy_tests::{TestResult, run_tests};
 pub use reload::{Watched, run_until_signalled};
@@ -105,7 +107,8 @@ pub struct Running {
 /// Means that snapshots are compiled with, on the clocks of this machine.
 #[must_use]
 pub fn system_means() -> snapshot::Means {
-    snapshot::Means { clock: Arc::new(SystemClock::start()), epoch: Arc::new(Epoch::default()) }
+    let dpop = dpop::Means { replays: Arc::new(dpop::replay::Memory::default()), nonce_key: random_bytes() };
+    snapshot::Means { clock: Arc::new(SystemClock::start()), epoch: Arc::new(Epoch::default()), dpop }
 }
 
 /// Starts the gateway that `config` describes. Access log lines go to `out`.

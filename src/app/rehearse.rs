@@ -8,11 +8,13 @@ use http::{HeaderMap, HeaderValue, Method, Uri};
 use serde_json::{Map, Value, json};
 
 use crate::clock::UnixTime;
-use crate::gateway::judge::{self, Held};
+use crate::gateway::asking::Asking;
+use crate::gateway::judge::{self, Held, Target};
 use crate::gateway::snapshot::Snapshot;
 use crate::pattern::canonical_host;
 use crate::policy::{self, Access, Denial};
 use crate::token::cache::Local;
+use crate::token::dpop::FIELD;
 use crate::token::principal::Principal;
 use crate::token::{Rejection, RejectionCode};
 
@@ -24,8 +26,14 @@ pub enum Caller {
     /// Nobody known.
     Anonymous,
     /// Who brings this token; it is verified for real.
-    Token(String),
-    /// Whom these claims speak for, as if a good token had them; absent `iss`, `aud` and `exp` get good values.
+    Token {
+        /// The token.
+        token: String,
+        /// The DPoP proof that comes with it, which is checked as that of a first use.
+        proof: Option<String>,
+    },
+    /// Whom these claims speak for, as if a good token had them, and as if its sender had proven to hold what `cnf` binds it
+    /// to; absent `iss`, `aud` and `exp` get good values.
     Claims(Map<String, Value>),
 }
 
@@ -96,7 +104,10 @@ async fn walk(
     let (route, written) = (&snapshot.routes[located.route], &snapshot.config.routes[located.route]);
     told.steps.push(("route", format!("{:?} at line {}: {}", route.name, written.line, matches(written))));
     told.steps.push(("rule", access(written, &snapshot.config)));
-    let speaker = speaker(told, snapshot, located.route, caller, now).await?;
+    let scheme = if url.scheme_str() == Some("http") { "http" } else { "https" };
+    let (target, headers) = (Target::of(authority), HeaderMap::new());
+    let asked = Asking { method, uri: url, headers: &headers, scheme, target: target.as_ref(), now };
+    let speaker = speaker(told, snapshot, located.route, &asked, caller).await?;
     policy::decide(&route.rule, speaker, now)?;
     let upstream = &snapshot.config.upstreams[route.upstream];
     told.steps.push(("upstream", upstream.name.to_string()));
@@ -121,8 +132,8 @@ async fn speaker(
     told: &mut Rehearsal,
     snapshot: &Snapshot,
     route: usize,
+    asked: &Asking<'_>,
     caller: Caller,
-    now: UnixTime,
 ) -> Result<Option<Speaker>, Rejection> {
     let compiled = &snapshot.routes[route];
     if compiled.rule.access == Access::Public {
@@ -131,17 +142,14 @@ async fn speaker(
     }
     let speaker = match caller {
         Caller::Anonymous => None,
-        Caller::Token(token) => {
-            let mut headers = HeaderMap::new();
-            let value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| {
-                Rejection::new(RejectionCode::BadCredentialSyntax, "the token has characters that no header can hold")
-            })?;
-            headers.insert(AUTHORIZATION, value);
+        Caller::Token { token, proof } => {
+            let headers = headers(&token, proof.as_deref())?;
             let verdicts = Local::new(&snapshot.verdicts);
-            let found = judge::authenticate(snapshot, &verdicts, compiled, (&headers, None), now).await?;
-            found.map(|(held, _)| Speaker::Held(held))
+            let asking = Asking { headers: &headers, ..*asked };
+            let found = judge::authenticate(snapshot, &verdicts, compiled, &asking).await?;
+            found.map(|found| Speaker::Held(found.held))
         }
-        Caller::Claims(claims) => Some(Speaker::Written(Box::new(written(snapshot, route, claims, now)?))),
+        Caller::Claims(claims) => Some(Speaker::Written(Box::new(written(snapshot, route, claims, asked.now)?))),
     };
     let who = match &speaker {
         None => "anonymous".to_owned(),
@@ -149,6 +157,23 @@ async fn speaker(
     };
     told.steps.push(("caller", who));
     Ok(speaker)
+}
+
+/// The fields that a token, and perhaps a proof, come in.
+fn headers(token: &str, proof: Option<&str>) -> Result<HeaderMap, Rejection> {
+    let value = |text: &str| {
+        HeaderValue::try_from(text).map_err(|_| {
+            let detail = "the token or the proof has characters that no header can hold";
+            Rejection::new(RejectionCode::BadCredentialSyntax, detail)
+        })
+    };
+    let scheme = if proof.is_some() { "DPoP" } else { "Bearer" };
+    let mut headers = HeaderMap::new();
+    headers.insert(AUTHORIZATION, value(&format!("{scheme} {token}"))?);
+    if let Some(proof) = proof {
+        headers.insert(FIELD, value(proof)?);
+    }
+    Ok(headers)
 }
 
 /// The principal of written claims: of the issuer that `iss` names, or else of the first that the route takes.
@@ -190,7 +215,13 @@ fn describe(principal: &Principal, snapshot: &Snapshot) -> String {
     let scopes =
         if principal.scopes.is_empty() { "no scopes".into() } else { format!("scopes {}", principal.scopes.joined()) };
     let client = principal.client.as_deref().map(|client| format!(", client {client}")).unwrap_or_default();
-    format!("{subject:?} of issuer {issuer:?}{client}, {scopes}")
+    let bound = match principal.binding.map(|binding| (binding.key.is_some(), binding.certificate.is_some())) {
+        Some((true, true)) => ", bound to a key and to a certificate (taken as proven)",
+        Some((true, false)) => ", bound to a key by DPoP (taken as proven)",
+        Some((false, true)) => ", bound to a certificate by mTLS (taken as proven)",
+        Some((false, false)) | None => "",
+    };
+    format!("{subject:?} of issuer {issuer:?}{client}, {scopes}{bound}")
 }
 
 #[cfg(test)]
@@ -229,6 +260,12 @@ upstream = "api"
 audiences = ["https://third.test"]
 
 [[routes]]
+name = "bound"
+path = "/bound"
+upstream = "api"
+bind = "dpop"
+
+[[routes]]
 name = "maybe"
 path = "/maybe"
 upstream = "api"
@@ -240,6 +277,9 @@ path = "/open"
 upstream = "api"
 access = "public"
 "#;
+
+    /// Of some key: a SHA-256 in base64url.
+    const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
     fn snapshot() -> Snapshot {
         let loaded = config::parse(CONFIG, "a.toml", &config::System::of(Path::new("a.toml"))).expect("a good config");
@@ -253,6 +293,10 @@ access = "public"
 
     fn claims(claims: &Value) -> Caller {
         Caller::Claims(claims.as_object().cloned().expect("an object"))
+    }
+
+    fn token_of(token: &str) -> Caller {
+        Caller::Token { token: token.into(), proof: None }
     }
 
     #[tokio::test]
@@ -284,6 +328,12 @@ access = "public"
             ("GET", "https://other.test/orders/7", Some(good.clone()), "no_route"),
             ("GET", "https://API.test.:8443/orders/7", Some(good.clone()), "allow"),
             ("GET", "https://api.test/orders/%2e%2e", Some(good.clone()), "ambiguous_path"),
+            ("GET", "https://api.test/bound", Some(json!({})), "bad_binding"),
+            ("GET", "https://api.test/bound", Some(json!({"cnf": {"jkt": KEY}})), "allow"),
+            ("GET", "https://api.test/bound", Some(json!({"cnf": {"x5t#S256": KEY}})), "bad_binding"),
+            ("GET", "https://api.test/bound", Some(json!({"cnf": {"jkt": "x"}})), "malformed_token"),
+            ("GET", "https://api.test/both", Some(json!({"cnf": {"jkt": KEY}})), "allow"),
+            ("GET", "https://api.test/both", Some(json!({"cnf": {"kid": "x"}})), "bad_binding"),
             ("GET", "https://api.test/maybe", None, "allow"),
             ("GET", "https://api.test/maybe", Some(json!({"exp": 1})), "expired"),
             ("GET", "https://api.test/open", Some(json!({"exp": 1})), "allow"),
@@ -304,7 +354,7 @@ access = "public"
             ("x\r\nhost: y", "bad_credential_syntax"),
             ("", "bad_credential_syntax"),
         ] {
-            let rehearsal = ask(&snapshot, "GET", "https://api.test/orders/7", Caller::Token(token.into())).await;
+            let rehearsal = ask(&snapshot, "GET", "https://api.test/orders/7", token_of(token)).await;
             assert_eq!(rehearsal.verdict(), verdict, "{token:?}: {rehearsal:?}");
         }
     }

@@ -179,6 +179,7 @@ pub(super) fn access(route: &Route, config: &Config) -> String {
         asks.push(route.any_scope.join(" or "));
     }
     asks.extend(route.claims.iter().map(|(pointer, _)| format!("claim {pointer}")));
+    asks.extend(route.bind.map(|bind| format!("bound by {}", bind.as_str())));
     if route.access != Access::Public && route.issuers.len() < config.issuers.len() {
         let names: Vec<&str> = route.issuers.iter().map(|position| &*config.issuers[*position].name).collect();
         asks.push(format!("of {}", names.join(" or ")));

@@ -20,6 +20,10 @@ pub(super) struct Args {
     /// The access token of the request; `-` reads it from standard input. It is verified with the issuer's keys
     #[arg(long, value_name = "TOKEN", conflicts_with = "claims", allow_hyphen_values = true)]
     token: Option<String>,
+    /// The DPoP proof that comes with the token (RFC 9449): the value of the DPoP header. Whether it was used before is not
+    /// known here
+    #[arg(long, value_name = "PROOF", requires = "token")]
+    proof: Option<String>,
     /// A JSON file of claims that are taken as verified; absent iss, aud and exp get good values. `-`: standard input
     #[arg(long, value_name = "FILE")]
     claims: Option<PathBuf>,
@@ -60,7 +64,7 @@ fn explain(args: &Args) -> Result<Outcome, Outcome> {
             complain(format_args!("error: the system gives no runtime: {error}"));
             Outcome::Faulty
         })?;
-    if matches!(caller, Caller::Token(_)) {
+    if matches!(caller, Caller::Token { .. }) {
         snapshot.issuers.iter().for_each(|issuer| issuer.keys.start(runtime.handle()));
     }
     let rehearsal = runtime.block_on(rehearse(&snapshot, &args.method, &args.url, caller, means.clock.now()));
@@ -72,8 +76,10 @@ fn explain(args: &Args) -> Result<Outcome, Outcome> {
 
 fn caller(args: &Args) -> Result<Caller, Outcome> {
     match (&args.token, &args.claims) {
-        (Some(token), _) if token == "-" => Ok(Caller::Token(read(Path::new("-"))?.trim().to_owned())),
-        (Some(token), _) => Ok(Caller::Token(token.clone())),
+        (Some(token), _) => {
+            let token = if token == "-" { read(Path::new("-"))?.trim().to_owned() } else { token.clone() };
+            Ok(Caller::Token { token, proof: args.proof.clone() })
+        }
         (None, Some(path)) => {
             let claims: Map<String, Value> = serde_json::from_str(&read(path)?).map_err(|error| {
                 complain(format_args!("error: {}: not a JSON object of claims: {error}", path.display()));

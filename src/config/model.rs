@@ -32,6 +32,8 @@ pub struct Config {
     pub tests: Vec<PolicyTest>,
     /// `[identity_headers]`: header to JSON Pointer into the claims, beside the four `X-Auth-*` that are always set.
     pub identity_headers: Vec<(HeaderName, String)>,
+    /// `[dpop]`
+    pub dpop: Dpop,
     /// `[log]`
     pub log: Log,
     /// `[authority]`: the embedded development Authorization Server.
@@ -244,6 +246,8 @@ pub struct Route {
     pub issuers: Vec<usize>,
     /// Narrows the issuer's audiences; empty: the issuer's decide.
     pub audiences: Vec<String>,
+    /// Only tokens that are bound to their sender in this way; `None`: bound or not.
+    pub bind: Option<Bind>,
     /// What the upstream gets of the credential.
     pub credential: Credential,
     /// Cut from the front of the path before forwarding; literal whole segments, as `/v1`.
@@ -265,6 +269,26 @@ pub enum Access {
     Optional,
     /// Everybody; credentials are not looked at.
     Public,
+}
+
+/// A way to bind a token to its sender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bind {
+    /// `dpop` (RFC 9449)
+    Dpop,
+    /// `mtls` (RFC 8705)
+    Mtls,
+}
+
+impl Bind {
+    /// As it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Dpop => "dpop",
+            Self::Mtls => "mtls",
+        }
+    }
 }
 
 /// What the upstream gets of the caller's credential.
@@ -289,6 +313,27 @@ pub struct PolicyTest {
     pub expect: String,
     /// Line in the file, from 1.
     pub line: usize,
+}
+
+/// `[dpop]`: what proofs of possession are held to (RFC 9449).
+#[derive(Debug, Clone)]
+pub struct Dpop {
+    /// Whether challenges offer the scheme: the table is there.
+    pub offered: bool,
+    /// How old a proof may be when it comes. Default 60 s.
+    pub proof_lifetime: Duration,
+    /// Tolerance on the `iat` of proofs. Default 30 s.
+    pub clock_skew: Duration,
+    /// Accepted signature algorithms; asymmetric only. Default: all that we know.
+    pub algorithms: Vec<Algorithm>,
+    /// Whether a proof must have a nonce of ours.
+    pub nonce: bool,
+    /// How often the nonce changes. Default 5 min.
+    pub nonce_lifetime: Duration,
+    /// What nonces are signed with; `None`: a key of this process alone.
+    pub nonce_secret: Option<Secret>,
+    /// Proofs that are remembered at once. Default 1,000,000.
+    pub max_proofs: usize,
 }
 
 /// `[log]`

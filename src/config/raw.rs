@@ -4,6 +4,7 @@
 //! `docs/configuration.md` prints them. A default stands beside its key and nowhere else.
 
 pub mod authority;
+pub mod dpop;
 pub mod issuer;
 pub mod login;
 pub mod route;
@@ -32,6 +33,8 @@ table! {
         /// Further headers that tell the upstream who is calling: the name of a header, and a JSON Pointer to the claim,
         /// as `"X-Auth-Email" = "/email"`. What clients send of them is removed.
         identity_headers: Entries<IdentityHeader, Pointer>,
+        /// Proofs of possession (RFC 9449): what they are held to.
+        dpop: dpop::Dpop,
         /// What is logged, and how.
         log: server::Log,
         /// Browser logins by OpenID Connect, by name: `[logins.NAME]`.

@@ -3,6 +3,7 @@
 //! Every problem is collected; a part that is broken already is left out of further checks rather than reported twice.
 
 mod authority;
+mod dpop;
 mod faults;
 mod files;
 mod issuer;
@@ -50,6 +51,7 @@ pub fn config(
     let routes = route::routes(root, &mut check);
     let tests = route::tests(root, &check);
     let identity_headers = route::identity_headers(root, &mut check);
+    let dpop = dpop::dpop(root, &mut check);
     let authority = authority::authority(root, &mut check);
     login::check(root, &mut check);
     server::listeners(root, server.as_ref(), &mut check);
@@ -64,6 +66,7 @@ pub fn config(
         routes: routes?,
         tests: tests?,
         identity_headers: identity_headers?,
+        dpop: dpop?,
         log: log?,
         authority: authority?,
         files,

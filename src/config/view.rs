@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::model::{
-    Access, AccessLog, Authority, AuthorityAuth, AuthorityFaults, Config, Credential, Issuer, KeySource, Origin,
+    Access, AccessLog, Authority, AuthorityAuth, AuthorityFaults, Bind, Config, Credential, Issuer, KeySource, Origin,
     Profile, Route, Scheme, Server, SubjectLog, TokenType, Upstream, UpstreamHost,
 };
 
@@ -22,6 +22,16 @@ pub fn redacted(config: &Config) -> Value {
         "upstreams": by_name(config.upstreams.iter().map(|upstream| (&*upstream.name, self::upstream(upstream)))),
         "routes": config.routes.iter().map(|route| self::route(route, config)).collect::<Value>(),
         "identity_headers": by_name(config.identity_headers.iter().map(|(name, pointer)| (name.as_str(), pointer.clone().into()))),
+        "dpop": {
+            "offered": config.dpop.offered,
+            "proof_lifetime": period(config.dpop.proof_lifetime),
+            "clock_skew": period(config.dpop.clock_skew),
+            "algorithms": config.dpop.algorithms.iter().map(|algorithm| format!("{algorithm:?}")).collect::<Value>(),
+            "nonce": config.dpop.nonce,
+            "nonce_lifetime": period(config.dpop.nonce_lifetime),
+            "nonce_secret": config.dpop.nonce_secret.as_ref().map(|_| REDACTED),
+            "max_proofs": config.dpop.max_proofs,
+        },
         "log": {
             "access": match config.log.access {
                 AccessLog::Json => "json",
@@ -162,6 +172,7 @@ fn route(route: &Route, config: &Config) -> Value {
         "claims": by_name(route.claims.iter().map(|(pointer, accepted)| (&**pointer, accepted.clone().into()))),
         "issuers": issuers.map(|issuer| &*issuer.name).collect::<Value>(),
         "audiences": route.audiences,
+        "bind": route.bind.map(Bind::as_str),
         "credential": match route.credential {
             Credential::Pass => "pass",
             Credential::Drop => "drop",

@@ -14,11 +14,12 @@ use crate::policy::{Access, Denial, Speaks};
 use crate::proxy::{Identified, IdentityHeaders, identity};
 use crate::route::Located;
 use crate::token::cache::{Local, Lookup};
-use crate::token::extract;
+use crate::token::extract::{self, Scheme};
 use crate::token::jwt::Jws;
 use crate::token::principal::Principal;
 use crate::token::{Rejection, RejectionCode};
 
+use super::asking::Asking;
 use super::snapshot::{Issuer, Route, Snapshot};
 
 /// What a good token is worth: who it speaks for, and what upstreams are told about them.
@@ -52,6 +53,14 @@ pub struct Target<'r> {
     pub authority: HeaderValue,
     /// In lower case, without port and trailing dot.
     pub host: Cow<'r, str>,
+}
+
+impl<'r> Target<'r> {
+    /// The target that an authority names; `None` when it is no valid one.
+    #[must_use]
+    pub fn of(authority: &'r str) -> Option<Self> {
+        Some(Self { authority: HeaderValue::try_from(authority).ok()?, host: canonical_host(authority)? })
+    }
 }
 
 /// Which host a request is for: its target's authority, if the target is absolute or the protocol HTTP/2, else its one
@@ -107,8 +116,20 @@ pub fn locate<'r>(
     snapshot.table.locate(host, uri.path(), method)
 }
 
+/// Who calls, as far as that was found out.
+#[derive(Debug)]
+pub struct Authenticated {
+    /// What their token is worth.
+    pub held: Held,
+    /// Whether that was remembered.
+    pub cache: CacheResult,
+    /// A nonce for the next proof, which the response has to bring.
+    pub nonce: Option<HeaderValue>,
+}
+
 /// Finds out who calls: by the verdict that is remembered of the token, else by verifying it, for which the issuer's
-/// keys may have to be fetched. `None`: the request carries no credential, or the route does not look at any.
+/// keys may have to be fetched. A token that is bound to its sender is taken with a proof of this request only, whatever
+/// is remembered. `None`: the request carries no credential, or the route does not look at any.
 ///
 /// # Errors
 /// Why the credential is not accepted.
@@ -116,16 +137,30 @@ pub async fn authenticate(
     snapshot: &Snapshot,
     verdicts: &Local<Verdict>,
     route: &Route,
-    credential: (&HeaderMap, Option<&str>),
-    now: UnixTime,
-) -> Result<Option<(Held, CacheResult)>, Rejection> {
+    asking: &Asking<'_>,
+) -> Result<Option<Authenticated>, Rejection> {
     if route.rule.access == Access::Public {
         return Ok(None);
     }
-    let (headers, query) = credential;
-    let Some(token) = extract::credential(headers, query)? else { return Ok(None) };
+    let Some(credential) = extract::credential(asking.headers, asking.query())? else { return Ok(None) };
+    let (held, cache) = verdict(snapshot, verdicts, route, credential.token, asking.now).await?;
+    let mut nonce = None;
+    if credential.scheme == Scheme::Dpop || held.principal.binding.is_some() {
+        nonce = asking.proves(credential, &held.principal, snapshot).await?;
+    }
+    Ok(Some(Authenticated { held, cache, nonce }))
+}
+
+/// The verdict about a token, remembered or reached now.
+async fn verdict(
+    snapshot: &Snapshot,
+    verdicts: &Local<Verdict>,
+    route: &Route,
+    token: &str,
+    now: UnixTime,
+) -> Result<(Held, CacheResult), Rejection> {
     let ticket = match verdicts.get(token, now) {
-        Lookup::Accepted(verdict, _level) => return Ok(Some((verdict, CacheResult::Hit))),
+        Lookup::Accepted(verdict, _level) => return Ok((verdict, CacheResult::Hit)),
         Lookup::Refused(rejection) => return Err(rejection),
         Lookup::Unknown(ticket) => ticket,
     };
@@ -134,7 +169,7 @@ pub async fn authenticate(
         Ok((issuer, verdict)) => {
             let until = issuer.checks.fresh_until(&verdict.principal);
             let held = verdicts.accept(token, &ticket, until, Arc::new(verdict));
-            Ok(Some((held, CacheResult::Miss)))
+            Ok((held, CacheResult::Miss))
         }
         Err(rejection) => {
             verdicts.refuse(&ticket, &rejection, now);

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response};
 
-use crate::config::model::{Access, Config, Route};
+use crate::config::model::{Access, Bind, Config, Route};
 use crate::pattern::{HostPattern, MethodSet, canonical_host};
 use crate::policy::Denial;
 
@@ -45,12 +45,23 @@ pub struct Metadata {
 struct Facts {
     issuers: BTreeSet<String>,
     scopes: BTreeSet<String>,
+    /// The algorithms of proofs, where one of its routes offers DPoP.
+    proofs: Vec<String>,
+    /// Whether one of its routes takes other tokens than bound ones.
+    unbound: bool,
+    /// Whether one of its routes takes only tokens that are bound to a certificate.
+    certificates: bool,
 }
 
 impl Facts {
     fn add(&mut self, config: &Config, route: &Route) {
         self.issuers.extend(route.issuers.iter().map(|position| config.issuers[*position].issuer.to_string()));
         self.scopes.extend(route.scopes.iter().chain(&route.any_scope).cloned());
+        self.unbound |= route.bind != Some(Bind::Dpop);
+        self.certificates |= route.bind == Some(Bind::Mtls);
+        if route.bind == Some(Bind::Dpop) || (route.bind.is_none() && config.dpop.offered) {
+            self.proofs = config.dpop.algorithms.iter().map(|algorithm| format!("{algorithm:?}")).collect();
+        }
     }
 
     fn document(&self, resource: &str) -> Bytes {
@@ -61,6 +72,13 @@ impl Facts {
         });
         if !self.scopes.is_empty() {
             document["scopes_supported"] = serde_json::json!(self.scopes);
+        }
+        if !self.proofs.is_empty() {
+            document["dpop_signing_alg_values_supported"] = serde_json::json!(self.proofs);
+            document["dpop_bound_access_tokens_required"] = (!self.unbound).into();
+        }
+        if self.certificates {
+            document["tls_client_certificate_bound_access_tokens"] = true.into();
         }
         document.to_string().into()
     }

@@ -3,7 +3,9 @@
 //! One [`Gateway`] per worker, sharing nothing with the others but the snapshot and the process-wide level of the
 //! verdict cache. A request that gets no permit is answered here; nothing of it reaches an upstream.
 
+pub mod asking;
 mod caller;
+mod challenge;
 pub mod judge;
 pub mod metadata;
 mod outcome;
@@ -17,7 +19,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{Request, Response, Uri};
+use http::{HeaderMap, HeaderValue, Request, Response, Uri};
 use hyper::body::Incoming;
 
 use crate::clock::Clock;
@@ -29,7 +31,9 @@ use crate::policy::{self, Denial, Permit};
 use crate::proxy::{self, Answer, Beat, Client, RequestBody, ResponseBody, Upstreams};
 use crate::server::{Handler, Peer, Tunnels};
 use crate::token::cache::Local;
+use crate::token::dpop::NONCE_FIELD;
 
+use asking::Asking;
 use judge::{Held, Verdict};
 use outcome::{Refusal, broken, finish, refused};
 use respond::{Challenge, Form};
@@ -146,9 +150,11 @@ impl Gateway {
         let route = &snapshot.routes[located.route];
         exchange.route(located.route);
         // 3. Who asks, and whether they may.
-        let permit = self.judge(view, route, exchange, &request).await.map_err(|denial| {
-            let resource_metadata = metadata::url(route, scheme, target.as_ref());
-            refused(exchange, denial, Challenge { scope: route.rule.needed_scopes(), resource_metadata })
+        let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+        let asking = Asking { method, uri, headers, scheme, target: target.as_ref(), now: self.clock.now() };
+        let (permit, nonce) = self.judge(view, route, exchange, &asking).await.map_err(|denial| {
+            let challenge = Challenge::of(snapshot, route, &asking);
+            refused(exchange, denial, challenge)
         })?;
         // 4. What was judged is what is forwarded.
         let path = match located.path {
@@ -162,12 +168,14 @@ impl Gateway {
         let upstream = view.upstreams.get(route.upstream).expect("a route's upstream is one of its snapshot's");
         let client = Client { connection: &connection.headers, host: authority };
         match proxy::forward(&permit, upstream, &route.plan, client, request).await {
-            Ok(Answer::Response(response)) => {
+            Ok(Answer::Response(mut response)) => {
                 exchange.upstream_answered();
+                bring(response.headers_mut(), nonce);
                 Ok(Passed::Response(response))
             }
-            Ok(Answer::Switched(head, tunnel)) => {
+            Ok(Answer::Switched(mut head, tunnel)) => {
                 exchange.upstream_answered();
+                bring(head.headers_mut(), nonce);
                 Ok(Passed::Switched(head, tunnel))
             }
             Err(fault) => Err(broken(exchange, &fault)),
@@ -180,17 +188,17 @@ impl Gateway {
         view: &View,
         route: &Route,
         exchange: &Exchange,
-        request: &Request<Incoming>,
-    ) -> Result<Permit<Held>, Denial> {
-        let now = self.clock.now();
-        let credential = (request.headers(), request.uri().query());
-        let found = judge::authenticate(&view.snapshot, &view.verdicts, route, credential, now).await?;
-        let held = found.map(|(held, cache)| {
-            exchange.token_cache(cache);
-            caller::name_principal(&view.snapshot, exchange, &held);
-            held
+        asking: &Asking<'_>,
+    ) -> Result<(Permit<Held>, Option<HeaderValue>), Denial> {
+        let found = judge::authenticate(&view.snapshot, &view.verdicts, route, asking).await?;
+        let mut nonce = None;
+        let held = found.map(|found| {
+            exchange.token_cache(found.cache);
+            caller::name_principal(&view.snapshot, exchange, &found.held);
+            nonce = found.nonce;
+            found.held
         });
-        policy::decide(&route.rule, held, now)
+        Ok((policy::decide(&route.rule, held, asking.now)?, nonce))
     }
 
     /// Sends the `101`, and runs the tunnel beside it. The exchange lasts as long as the tunnel.
@@ -241,6 +249,13 @@ enum Passed {
     Response(Response<proxy::UpstreamBody>),
     Switched(Response<()>, proxy::Tunnel),
     Document(Response<Bytes>),
+}
+
+/// Gives the client the nonce for its next proof.
+fn bring(headers: &mut HeaderMap, nonce: Option<HeaderValue>) {
+    if let Some(nonce) = nonce {
+        headers.insert(NONCE_FIELD, nonce);
+    }
 }
 
 /// Bounds the body and has it counted, and puts the judged spelling of the path in place of the one that came.

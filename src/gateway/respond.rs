@@ -3,7 +3,6 @@
 //! The one place that knows status codes. What is told to a caller is a fixed sentence per code; the exact detail of a
 //! denial goes to the log, as it may help an attacker more than a client.
 
-use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use base64::Engine as _;
@@ -17,6 +16,9 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use crate::policy::Denial;
 use crate::secret::sha256;
 use crate::token::RejectionCode;
+use crate::token::dpop::NONCE_FIELD;
+
+pub use super::challenge::Challenge;
 
 /// Seconds after which a caller may try again when an issuer cannot be reached.
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("5");
@@ -42,46 +44,27 @@ impl Form {
     }
 }
 
-/// What the challenges of one route say beside the error (RFC 6750 section 3, RFC 9728 section 5.1).
-#[derive(Debug, Clone, Default)]
-pub struct Challenge {
-    /// All scopes that the route names, space-delimited; may be empty.
-    pub scope: String,
-    /// Where the metadata of the protected resource are.
-    pub resource_metadata: Option<String>,
-}
-
-impl Challenge {
-    fn write(&self, error: Option<(&str, &str)>) -> Option<HeaderValue> {
-        let mut text = String::from("Bearer realm=\"tollgate\"");
-        if let Some((error, description)) = error {
-            let _ = write!(text, ", error=\"{error}\", error_description=\"{description}\"");
-        }
-        if !self.scope.is_empty() {
-            let _ = write!(text, ", scope=\"{}\"", self.scope);
-        }
-        if let Some(url) = &self.resource_metadata {
-            let _ = write!(text, ", resource_metadata=\"{url}\"");
-        }
-        HeaderValue::try_from(text).ok()
-    }
-}
-
 /// The answer to a refused request.
 #[must_use]
 pub fn denial(denial: &Denial, challenge: &Challenge, form: Form) -> Response<Bytes> {
     let mut response = refusal(status(denial), denial.code(), sentence(denial), form);
     let headers = response.headers_mut();
-    if let Some(value) = challenge_for(denial, challenge) {
-        headers.insert(WWW_AUTHENTICATE, value);
+    for value in challenge.values(denial, sentence(denial)) {
+        headers.append(WWW_AUTHENTICATE, value);
+    }
+    match denial.rejection() {
+        Some(RejectionCode::ProofNonceRequired) => {
+            headers.extend(challenge.nonce.clone().map(|nonce| (NONCE_FIELD, nonce)));
+        }
+        Some(RejectionCode::IssuerUnavailable | RejectionCode::StoreUnavailable) => {
+            headers.insert(RETRY_AFTER, RETRY_SECONDS);
+        }
+        _ => {}
     }
     if let Denial::MethodNotAllowed { allow } = denial
         && let Ok(value) = HeaderValue::try_from(allow.to_string())
     {
         headers.insert(ALLOW, value);
-    }
-    if denial.rejection() == Some(RejectionCode::IssuerUnavailable) {
-        headers.insert(RETRY_AFTER, RETRY_SECONDS);
     }
     response
 }
@@ -91,7 +74,7 @@ const fn status(denial: &Denial) -> StatusCode {
         Denial::NoCredential => StatusCode::UNAUTHORIZED,
         Denial::Token(rejection) => match rejection.code {
             RejectionCode::BadCredentialSyntax => StatusCode::BAD_REQUEST,
-            RejectionCode::IssuerUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            RejectionCode::IssuerUnavailable | RejectionCode::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             RejectionCode::MalformedToken
             | RejectionCode::UnknownIssuer
             | RejectionCode::WrongType
@@ -104,7 +87,9 @@ const fn status(denial: &Denial) -> StatusCode {
             | RejectionCode::MissingClaim
             | RejectionCode::Inactive
             | RejectionCode::Revoked
-            | RejectionCode::BadBinding => StatusCode::UNAUTHORIZED,
+            | RejectionCode::BadBinding
+            | RejectionCode::BadProof
+            | RejectionCode::ProofNonceRequired => StatusCode::UNAUTHORIZED,
         },
         Denial::InsufficientScope { .. } | Denial::ClaimRefused { .. } => StatusCode::FORBIDDEN,
         Denial::NoRoute => StatusCode::NOT_FOUND,
@@ -133,8 +118,13 @@ const fn sentence(denial: &Denial) -> &'static str {
             RejectionCode::MissingClaim => "The access token lacks a required claim.",
             RejectionCode::Inactive => "The access token is not active.",
             RejectionCode::Revoked => "The access token was revoked.",
-            RejectionCode::BadBinding => "The access token is bound to a key whose possession was not proven.",
+            RejectionCode::BadBinding => {
+                "The access token is not bound to its sender, or the sender has not proven it."
+            }
+            RejectionCode::BadProof => "The DPoP proof is not valid for this request.",
+            RejectionCode::ProofNonceRequired => "The DPoP proof needs the nonce of the DPoP-Nonce header.",
             RejectionCode::IssuerUnavailable => "The token cannot be judged now, as its issuer cannot be reached.",
+            RejectionCode::StoreUnavailable => "The request cannot be judged now. Try again later.",
         },
         Denial::InsufficientScope { .. } => "The access token does not have the scope that this needs.",
         Denial::ClaimRefused { .. } => "The access token does not carry the claims that this needs.",
@@ -144,25 +134,6 @@ const fn sentence(denial: &Denial) -> &'static str {
         Denial::BadRequest { detail } => detail,
         Denial::BodyTooLarge => "The request body is too large.",
         Denial::HeadersTooLarge => "The request head is too large.",
-    }
-}
-
-fn challenge_for(denial: &Denial, challenge: &Challenge) -> Option<HeaderValue> {
-    match denial {
-        Denial::NoCredential => challenge.write(None),
-        Denial::InsufficientScope { .. } => challenge.write(Some(("insufficient_scope", sentence(denial)))),
-        Denial::Token(rejection) => match rejection.code {
-            RejectionCode::IssuerUnavailable => None,
-            RejectionCode::BadCredentialSyntax => challenge.write(Some(("invalid_request", sentence(denial)))),
-            _invalid_token => challenge.write(Some(("invalid_token", sentence(denial)))),
-        },
-        Denial::ClaimRefused { .. }
-        | Denial::NoRoute
-        | Denial::MethodNotAllowed { .. }
-        | Denial::AmbiguousPath { .. }
-        | Denial::BadRequest { .. }
-        | Denial::BodyTooLarge
-        | Denial::HeadersTooLarge => None,
     }
 }
 
@@ -259,7 +230,12 @@ mod tests {
     use crate::token::Rejection;
 
     fn refused(what: &Denial) -> (u16, String, String) {
-        let challenge = Challenge { scope: "a b".into(), resource_metadata: Some("https://x/y".into()) };
+        let challenge = Challenge {
+            scope: "a b".into(),
+            resource_metadata: Some("https://x/y".into()),
+            bearer: true,
+            ..Challenge::default()
+        };
         let response = denial(what, &challenge, Form::Problem);
         let header = response.headers().get(WWW_AUTHENTICATE).map(|value| value.to_str().unwrap().to_owned());
         let problem: serde_json::Value = serde_json::from_slice(response.body()).unwrap();

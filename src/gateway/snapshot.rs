@@ -13,6 +13,7 @@ use crate::proxy::{HeaderRules, Plan, SystemAuthorities, Target, TargetError};
 use crate::route::{Entry, RouteTable};
 use crate::token::cache::{self, Epoch};
 use crate::token::checks::IssuerChecks;
+use crate::token::dpop::{self, Dpop};
 use crate::token::jwks::{self, Keeper};
 
 use super::judge::Verdict;
@@ -32,6 +33,8 @@ pub struct Snapshot {
     pub targets: Vec<Arc<Target>>,
     /// The documents of RFC 9728.
     pub metadata: Metadata,
+    /// What proofs of possession are held to.
+    pub dpop: Dpop,
     /// Verdicts on tokens, judged by this config.
     pub verdicts: Arc<cache::Shared<Verdict>>,
     /// The routes' names, for logs and metrics.
@@ -74,6 +77,8 @@ pub struct Means {
     pub clock: Arc<dyn Clock>,
     /// Bumped when verdicts may rest on what is no more.
     pub epoch: Arc<Epoch>,
+    /// What proofs of possession are checked with.
+    pub dpop: dpop::Means,
 }
 
 /// Why a valid config cannot be compiled: something that it names cannot be used on this machine.
@@ -130,6 +135,7 @@ impl Snapshot {
             issuers,
             targets,
             metadata,
+            dpop: Dpop::new(&config.dpop, &means.dpop),
             verdicts: cache::Shared::new(cache::Limits::default(), Arc::clone(&means.epoch)),
             route_names: config.routes.iter().map(|route| Arc::clone(&route.name)).collect(),
             upstream_names: config.upstreams.iter().map(|upstream| Arc::clone(&upstream.name)).collect(),
@@ -218,6 +224,7 @@ impl Route {
             scopes: route.scopes.clone(),
             any_scope: route.any_scope.clone(),
             claims: route.claims.clone(),
+            bind: route.bind,
         };
         let plan = Plan {
             strip_prefix: route.strip_prefix.as_deref().map(Box::from),

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::clock::UnixTime;
+use crate::config::model::Bind;
 use crate::token::principal::Principal;
 use crate::token::{Rejection, RejectionCode};
 
@@ -34,6 +35,8 @@ pub struct Rule {
     pub any_scope: Vec<String>,
     /// JSON Pointer to accepted values: the claim equals one of them, or is an array that contains one.
     pub claims: Vec<(String, Vec<Value>)>,
+    /// Only tokens that are bound to their sender in this way; `None`: bound or not.
+    pub bind: Option<Bind>,
 }
 
 impl Rule {
@@ -46,11 +49,18 @@ impl Rule {
     /// Checks the principal against everything but `access`.
     ///
     /// # Errors
-    /// The first thing that does not hold, in the order issuer, audience, scopes, claims.
+    /// The first thing that does not hold, in the order issuer, binding, audience, scopes, claims.
     pub fn admits(&self, principal: &Principal, _now: UnixTime) -> Result<(), Denial> {
         if !self.takes_issuer(principal.issuer) {
             let detail = format!("the route does not take tokens of {:?}", principal.issuer_id);
             return Err(Rejection::new(RejectionCode::UnknownIssuer, detail).into());
+        }
+        if let Some(bind) = self.bind
+            && !principal.binding.is_some_and(|binding| binding.is_by(bind))
+        {
+            let detail =
+                format!("the route takes only tokens that are bound to their sender: bind = {:?}", bind.as_str());
+            return Err(Rejection::new(RejectionCode::BadBinding, detail).into());
         }
         if !self.audiences.is_empty() && !principal.audiences.iter().any(|aud| self.wants_audience(aud)) {
             let detail = format!("the route asks for one of {:?}", self.audiences);

@@ -153,6 +153,7 @@ mod tests {
             scopes: Scopes::parse(claims.get("scope").and_then(Value::as_str).unwrap_or_default()),
             audiences: Vec::new(),
             expires_at: UnixTime::from_secs(0),
+            binding: None,
             claims: claims.clone(),
         }
     }

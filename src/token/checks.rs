@@ -128,6 +128,7 @@ impl IssuerChecks {
             scopes: claims.scopes(),
             audiences: self.audiences_of(&claims).into_iter().map(Box::from).collect(),
             expires_at: claims.expires_at.unwrap_or(UnixTime::from_millis(0)),
+            binding: claims.binding,
             claims: claims.into_map(),
         }
     }
@@ -199,10 +200,10 @@ impl IssuerChecks {
         if let Some(name) = self.required.iter().find(|name| !claims.states(name)) {
             return Err(missing(name));
         }
-        match claims.has("cnf") {
+        match claims.binding.is_some_and(|binding| binding.is_unknown()) {
             true => Err(Rejection::new(
                 RejectionCode::BadBinding,
-                "the token is bound to a key of its client (cnf), and no proof of that key came with it",
+                "the token is bound to its sender (cnf) in a way that is not known here: neither jkt nor x5t#S256",
             )),
             false => Ok(()),
         }

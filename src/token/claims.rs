@@ -7,6 +7,7 @@
 use serde_json::{Map, Value};
 
 use super::Rejection;
+use super::binding::Binding;
 use super::envelope::malformed;
 use super::json::kind;
 use super::principal::Scopes;
@@ -31,6 +32,8 @@ pub struct Claims {
     pub not_before: Option<UnixTime>,
     /// `iat`
     pub issued_at: Option<UnixTime>,
+    /// `cnf`
+    pub binding: Option<Binding>,
 }
 
 impl Claims {
@@ -42,7 +45,8 @@ impl Claims {
         STRINGS.iter().try_for_each(|name| check_string(&all, name))?;
         LISTS.iter().try_for_each(|name| check_list(&all, name))?;
         let [expires_at, not_before, issued_at] = [date(&all, "exp")?, date(&all, "nbf")?, date(&all, "iat")?];
-        Ok(Self { all, expires_at, not_before, issued_at })
+        let binding = Binding::read(&all)?;
+        Ok(Self { all, expires_at, not_before, issued_at, binding })
     }
 
     /// `iss`
@@ -140,7 +144,7 @@ fn check_text(name: &str, text: &str) -> Result<(), Rejection> {
 }
 
 /// A `NumericDate`: seconds since the epoch, a fraction allowed.
-fn date(claims: &Map<String, Value>, name: &str) -> Result<Option<UnixTime>, Rejection> {
+pub(super) fn date(claims: &Map<String, Value>, name: &str) -> Result<Option<UnixTime>, Rejection> {
     let Some(value) = claims.get(name) else { return Ok(None) };
     let Value::Number(number) = value else {
         return Err(malformed(format!("the claim {name} is {}, not a number", kind(value))));

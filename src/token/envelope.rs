@@ -44,23 +44,36 @@ pub struct Header {
     pub kid: Option<Box<str>>,
 }
 
+/// The members of a header.
+type Members = Map<String, Value>;
+
 impl<'t> Envelope<'t> {
     /// Takes `token` apart, into the envelope and the payload.
     ///
     /// # Errors
     /// `malformed_token` or `algorithm_refused`.
     pub fn open(token: &'t str) -> Result<(Self, Vec<u8>), Rejection> {
+        Self::open_whole(token).map(|(envelope, _, payload)| (envelope, payload))
+    }
+
+    /// As [`Envelope::open`], with all members of the header: a proof brings its key there.
+    pub(super) fn open_whole(token: &'t str) -> Result<(Self, Members, Vec<u8>), Rejection> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(malformed(format!("{} bytes long; at most {MAX_TOKEN_BYTES} are taken", token.len())));
         }
         let [header, payload, signature] = three_parts(token)?;
         let signed = &token.as_bytes()[..header.len() + 1 + payload.len()];
-        let header =
+        let members =
             json::object(&decode("header", header)?).map_err(|error| malformed(format!("the header: {error}")))?;
-        let header = Header::read(&header)?;
+        let header = Header::read(&members)?;
         let payload = decode("payload", payload)?;
         let signature = decode("signature", signature)?;
-        Ok((Self { header, signed, signature }, payload))
+        Ok((Self { header, signed, signature }, members, payload))
+    }
+
+    /// Whether `key` made the signature, by the algorithm of the header.
+    pub(super) fn is_signed_by(&self, key: &Key) -> bool {
+        key.verifies(self.header.algorithm, self.signed, &self.signature)
     }
 
     /// Checks the signature with these keys. Gives the id of the key that made it.

@@ -1,7 +1,7 @@
 //! Exactly one credential from a request, or none (RFC 6750 section 2.1).
 //!
-//! Promises that what it gives is the whole b64token of the only `Authorization` field, sent with the scheme `Bearer`.
-//! A scheme other than `Bearer` or `DPoP` is no credential of ours. Refuses everything that two parties could read
+//! Promises that what it gives is the whole b64token of the only `Authorization` field, sent with the scheme `Bearer` or
+//! `DPoP` (RFC 9449 section 7.1). Any other scheme is no credential of ours. Refuses everything that two parties could read
 //! differently: a second field, another separator than spaces, a list, bytes after the token, and a second token in the
 //! query. A token that is only in the query is not read: it would end up in logs and histories.
 
@@ -11,13 +11,31 @@ use percent_encoding::percent_decode_str;
 
 use super::{Rejection, RejectionCode};
 
-/// The one token of a request; `None` when it brought no credential of ours.
+/// How a token was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// RFC 6750
+    Bearer,
+    /// RFC 9449
+    Dpop,
+}
+
+/// A token, and how it was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Credential<'h> {
+    /// The token.
+    pub token: &'h str,
+    /// How it was sent.
+    pub scheme: Scheme,
+}
+
+/// The one credential of a request; `None` when it brought none of ours.
 ///
 /// `query` is the request's query without the question mark.
 ///
 /// # Errors
-/// `bad_credential_syntax`, or `bad_binding` for the scheme `DPoP`.
-pub fn credential<'h>(headers: &'h HeaderMap, query: Option<&str>) -> Result<Option<&'h str>, Rejection> {
+/// `bad_credential_syntax`
+pub fn credential<'h>(headers: &'h HeaderMap, query: Option<&str>) -> Result<Option<Credential<'h>>, Rejection> {
     let mut fields = headers.get_all(AUTHORIZATION).iter();
     let Some(field) = fields.next() else { return Ok(None) };
     if fields.next().is_some() {
@@ -25,33 +43,46 @@ pub fn credential<'h>(headers: &'h HeaderMap, query: Option<&str>) -> Result<Opt
     }
     let field = field.as_bytes();
     let (scheme, rest) = field.split_at(field.iter().take_while(|byte| is_token_char(**byte)).count());
-    if scheme.eq_ignore_ascii_case(b"Bearer") {
-        let token = bearer_token(rest)?;
-        return match query.is_some_and(has_access_token) {
-            true => Err(bad("a token in the Authorization field and another in the query")),
-            false => Ok(Some(token)),
+    let Some(scheme) = ours(scheme) else {
+        return match scheme.is_empty() || hides_another(rest) {
+            true => Err(bad("an Authorization field that does not begin with one scheme")),
+            false => Ok(None),
         };
-    }
-    if scheme.eq_ignore_ascii_case(b"DPoP") {
-        let detail = "the scheme DPoP: proofs of possession cannot be checked here";
-        return Err(Rejection::new(RejectionCode::BadBinding, detail));
-    }
-    match scheme.is_empty() || hides_another(rest) {
-        true => Err(bad("an Authorization field that does not begin with one scheme")),
-        false => Ok(None),
+    };
+    let token = token(rest)?;
+    match query.is_some_and(has_access_token) {
+        true => Err(bad("a token in the Authorization field and another in the query")),
+        false => Ok(Some(Credential { token, scheme })),
     }
 }
 
-/// `1*SP b64token`, what follows `Bearer`.
-fn bearer_token(rest: &[u8]) -> Result<&str, Rejection> {
+/// Whether the first Authorization field of a request has the scheme `DPoP`, whatever else is wrong with it.
+#[must_use]
+pub fn is_dpop(headers: &HeaderMap) -> bool {
+    headers.get(AUTHORIZATION).is_some_and(|field| {
+        let scheme = field.as_bytes().split(|byte| !is_token_char(*byte)).next();
+        scheme.and_then(ours) == Some(Scheme::Dpop)
+    })
+}
+
+fn ours(scheme: &[u8]) -> Option<Scheme> {
+    match scheme {
+        _ if scheme.eq_ignore_ascii_case(b"Bearer") => Some(Scheme::Bearer),
+        _ if scheme.eq_ignore_ascii_case(b"DPoP") => Some(Scheme::Dpop),
+        _ => None,
+    }
+}
+
+/// `1*SP b64token`, what follows the scheme.
+fn token(rest: &[u8]) -> Result<&str, Rejection> {
     let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
     let token = &rest[spaces..];
     if spaces == 0 || token.is_empty() {
-        return Err(bad("the scheme Bearer is not followed by a space and a token"));
+        return Err(bad("the scheme is not followed by a space and a token"));
     }
     match std::str::from_utf8(token).ok().filter(|text| is_b64token(text.as_bytes())) {
         Some(token) => Ok(token),
-        None => Err(bad("what follows Bearer is not one b64token (RFC 6750 section 2.1)")),
+        None => Err(bad("what follows the scheme is not one b64token (RFC 6750 section 2.1)")),
     }
 }
 
@@ -81,8 +112,7 @@ fn hides_another(rest: &[u8]) -> bool {
     rest.split(|byte| *byte == b',').skip(1).any(|item| {
         let item = item.trim_ascii_start();
         let name = &item[..item.iter().take_while(|byte| is_token_char(**byte)).count()];
-        let ours = name.eq_ignore_ascii_case(b"Bearer") || name.eq_ignore_ascii_case(b"DPoP");
-        ours && item.get(name.len()).is_none_or(|next| *next != b'=')
+        ours(name).is_some() && item.get(name.len()).is_none_or(|next| *next != b'=')
     })
 }
 
@@ -110,7 +140,11 @@ mod tests {
         for field in fields {
             headers.append(AUTHORIZATION, HeaderValue::from_bytes(field).expect("a field value"));
         }
-        credential(&headers, query).map(|token| token.map(str::to_owned)).map_err(|rejection| rejection.code)
+        let told = |found: Credential<'_>| match found.scheme {
+            Scheme::Bearer => found.token.to_owned(),
+            Scheme::Dpop => format!("DPoP {}", found.token),
+        };
+        credential(&headers, query).map(|found| found.map(told)).map_err(|rejection| rejection.code)
     }
 
     #[test]
@@ -123,7 +157,7 @@ mod tests {
 
     #[test]
     fn exactly_one_bearer_token_or_none() {
-        use RejectionCode::{BadBinding, BadCredentialSyntax as Bad};
+        use RejectionCode::BadCredentialSyntax as Bad;
         type Case<'a> = (&'a [&'a [u8]], Option<&'a str>, Result<Option<&'a str>, RejectionCode>);
         let cases: &[Case<'_>] = &[
             (&[], None, Ok(None)),
@@ -164,8 +198,13 @@ mod tests {
             (&[b"\"Bearer\" abc"], None, Err(Bad)),
             (&[b"Bearer abc"], Some("access_token=x"), Err(Bad)),
             (&[b"Bearer abc"], Some("a=1&access%5Ftoken"), Err(Bad)),
-            (&[b"DPoP abc"], None, Err(BadBinding)),
-            (&[b"dpop"], None, Err(BadBinding)),
+            (&[b"DPoP abc"], None, Ok(Some("DPoP abc"))),
+            (&[b"dpop   abc=="], Some("x"), Ok(Some("DPoP abc=="))),
+            (&[b"dpop"], None, Err(Bad)),
+            (&[b"DPoP abc, Bearer abc"], None, Err(Bad)),
+            (&[b"DPoP abc"], Some("access_token=x"), Err(Bad)),
+            (&[b"DPoP abc", b"Bearer abc"], None, Err(Bad)),
+            (&[b"DPoPx abc"], None, Ok(None)),
         ];
         for (fields, query, expected) in cases {
             let shown: Vec<_> = fields.iter().map(|field| String::from_utf8_lossy(field)).collect();

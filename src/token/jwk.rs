@@ -38,6 +38,15 @@ type Prepared = Vec<(Algorithm, ParsedPublicKey)>;
 
 /// The key of a JWK, or why it is not used, in words that follow "it".
 pub(super) fn read(entry: &Value) -> Result<Key, String> {
+    prepare(entry, None)
+}
+
+/// As [`read`], prepared for one algorithm alone.
+pub(super) fn read_for(entry: &Value, algorithm: Algorithm) -> Result<Key, String> {
+    prepare(entry, Some(algorithm))
+}
+
+fn prepare(entry: &Value, only: Option<Algorithm>) -> Result<Key, String> {
     let members = entry.as_object().ok_or("is not a JSON object")?;
     let kty = members.get("kty").and_then(Value::as_str).ok_or("has no kty")?;
     if let Some(secret) = ["k", "d", "p", "q", "dp", "dq", "qi", "oth"].iter().find(|name| members.contains_key(**name))
@@ -49,7 +58,7 @@ pub(super) fn read(entry: &Value) -> Result<Key, String> {
     check_purpose(&jwk)?;
     let alg = members.get("alg").map(|alg| alg.as_str().ok_or("has an alg that is not a string")).transpose()?;
     let (id, prepared) = match &jwk.algorithm {
-        AlgorithmParameters::RSA(rsa) => read_rsa(rsa, alg)?,
+        AlgorithmParameters::RSA(rsa) => read_rsa(rsa, alg, only)?,
         AlgorithmParameters::EllipticCurve(ec) => read_ec(ec, alg)?,
         AlgorithmParameters::OctetKeyPair(okp) => read_okp(okp, alg)?,
         AlgorithmParameters::OctetKey(_) => return Err("is a symmetric key".into()),
@@ -105,7 +114,7 @@ fn bytes(name: &str, text: &str) -> Result<Vec<u8>, String> {
     URL_SAFE_NO_PAD.decode(text).map_err(|_| format!("has an {name} that is not base64url without padding"))
 }
 
-fn read_rsa(rsa: &RSAKeyParameters, alg: Option<&str>) -> Result<(String, Prepared), String> {
+fn read_rsa(rsa: &RSAKeyParameters, alg: Option<&str>, only: Option<Algorithm>) -> Result<(String, Prepared), String> {
     let (n, e) = (bytes("n", &rsa.n)?, bytes("e", &rsa.e)?);
     let (n, e) = (without_leading_zeros(&n), without_leading_zeros(&e));
     let bits = n.first().map_or(0, |first| n.len() * 8 - first.leading_zeros() as usize);
@@ -121,7 +130,8 @@ fn read_rsa(rsa: &RSAKeyParameters, alg: Option<&str>) -> Result<(String, Prepar
     }
     let components = PublicKeyComponents { n, e };
     let mut prepared = Prepared::new();
-    for (algorithm, parameters) in RSA.iter().filter(|(algorithm, _)| allowed(alg, *algorithm)) {
+    let asked = |algorithm: Algorithm| allowed(alg, algorithm) && only.is_none_or(|only| only == algorithm);
+    for (algorithm, parameters) in RSA.iter().filter(|(algorithm, _)| asked(*algorithm)) {
         let key = components.to_parsed_public_key(parameters).map_err(|_| "is not a valid RSA key")?;
         prepared.push((*algorithm, key));
     }

@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 use std::fmt;
 
+pub mod binding;
 pub mod cache;
 pub mod checks;
 pub mod claims;
+pub mod dpop;
 pub mod envelope;
 pub mod extract;
 pub mod json;
@@ -70,10 +72,17 @@ pub enum RejectionCode {
     Inactive,
     /// The token was revoked here.
     Revoked,
-    /// A sender-constrained token without proof of possession (RFC 9449, RFC 8705).
+    /// A sender-constrained token without proof of possession, or one that is not constrained where it has to be
+    /// (RFC 9449, RFC 8705).
     BadBinding,
+    /// The proof of possession is not a good one (RFC 9449).
+    BadProof,
+    /// The proof of possession needs the nonce that comes with the refusal (RFC 9449 section 9).
+    ProofNonceRequired,
     /// The issuer's keys could not be had; the token is not known to be bad.
     IssuerUnavailable,
+    /// What has to be remembered or looked up could not be; the token is not known to be bad.
+    StoreUnavailable,
 }
 
 impl RejectionCode {
@@ -95,7 +104,10 @@ impl RejectionCode {
             Self::Inactive => "inactive",
             Self::Revoked => "revoked",
             Self::BadBinding => "bad_binding",
+            Self::BadProof => "bad_proof",
+            Self::ProofNonceRequired => "proof_nonce_required",
             Self::IssuerUnavailable => "issuer_unavailable",
+            Self::StoreUnavailable => "store_unavailable",
         }
     }
 }

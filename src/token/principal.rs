@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::binding::Binding;
 use crate::clock::UnixTime;
 
 /// Who a verified token speaks for. Only the verifying modules of [`crate::token`] make one for a real request;
@@ -24,6 +25,8 @@ pub struct Principal {
     pub audiences: Vec<Box<str>>,
     /// `exp`, without any clock skew.
     pub expires_at: UnixTime,
+    /// `cnf`: what the sender of the token has to prove.
+    pub binding: Option<Binding>,
     /// All claims as they were signed.
     pub claims: Map<String, Value>,
 }

@@ -60,6 +60,7 @@ pub fn permit() -> Permit<Verdict> {
         scopes: Scopes::parse("orders:read"),
         audiences: Vec::new(),
         expires_at: UnixTime::from_secs(0),
+        binding: None,
         claims: serde_json::Map::new(),
     };
     let headers = identity(&principal, &[]).unwrap();
@@ -70,6 +71,7 @@ pub fn permit() -> Permit<Verdict> {
         scopes: Vec::new(),
         any_scope: Vec::new(),
         claims: Vec::new(),
+        bind: None,
     };
     policy::decide(&rule, Some(Verdict(principal, headers)), UnixTime::from_secs(0)).unwrap()
 }

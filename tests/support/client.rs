@@ -118,7 +118,12 @@ impl Response {
 
     /// One parameter of the Bearer challenge.
     pub fn bearer(&self, parameter: &str) -> Option<String> {
-        let parameters = self.challenge("Bearer")?;
+        self.challenge_parameter("Bearer", parameter)
+    }
+
+    /// One parameter of the challenge of this scheme.
+    pub fn challenge_parameter(&self, scheme: &str, parameter: &str) -> Option<String> {
+        let parameters = self.challenge(scheme)?;
         parameters.into_iter().find(|(name, _)| name == parameter).map(|(_, value)| value)
     }
 }
@@ -429,6 +434,11 @@ impl Request {
     /// Adds a bearer token.
     pub fn bearer(self, token: &str) -> Self {
         self.field("Authorization", &format!("Bearer {token}"))
+    }
+
+    /// Adds a token that is bound to its sender, with a proof.
+    pub fn dpop(self, token: &str, proof: &str) -> Self {
+        self.field("Authorization", &format!("DPoP {token}")).field("DPoP", proof)
     }
 
     /// Adds a body with its Content-Length.

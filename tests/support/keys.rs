@@ -84,6 +84,22 @@ impl Key {
         jwk
     }
 
+    /// The public half alone, as a client sends it in a proof.
+    pub fn public(&self) -> Value {
+        let mut jwk = self.jwk();
+        let members = jwk.as_object_mut().expect("a JWK is an object");
+        members.remove("kid");
+        members.remove("use");
+        jwk
+    }
+
+    /// The thumbprint (RFC 7638): the hash of the public half's members in the order of their names.
+    pub fn thumbprint(&self) -> String {
+        let members: std::collections::BTreeMap<String, Value> =
+            self.public().as_object().expect("a JWK is an object").clone().into_iter().collect();
+        b64(sha256(serde_json::to_string(&members).expect("a map with text keys").as_bytes()))
+    }
+
     /// Signs for the JOSE algorithm `alg`.
     ///
     /// # Panics

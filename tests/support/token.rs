@@ -1,9 +1,11 @@
 //! Minting tokens, good ones and any kind of bad one. A token begins as what a strict issuer would write (RFC 9068);
 //! a case then changes what it is about, and nothing else.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use serde_json::{Map, Value, json};
 
-use super::keys::{Key, b64};
+use super::keys::{Key, b64, sha256};
 use super::now;
 
 /// A token before it is signed.
@@ -30,6 +32,24 @@ impl Token {
         let members = |value: Value| value.as_object().cloned().unwrap_or_default();
         let (header, claims) = (members(header), members(claims));
         Self { key: key.clone(), header, claims, header_text: None, claims_text: None }
+    }
+
+    /// A good proof (RFC 9449) that the sender of `token` holds `key`, for one request.
+    pub fn proof(key: &Key, method: &str, url: &str, token: &str) -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let header = json!({"typ": "dpop+jwt", "alg": key.algorithm(), "jwk": key.public()});
+        let claims = json!({
+            "jti": format!("proof-{}", COUNT.fetch_add(1, Ordering::SeqCst)), "iat": now(),
+            "htm": method, "htu": url, "ath": b64(sha256(token.as_bytes())),
+        });
+        let members = |value: Value| value.as_object().cloned().unwrap_or_default();
+        let (header, claims) = (members(header), members(claims));
+        Self { key: key.clone(), header, claims, header_text: None, claims_text: None }
+    }
+
+    /// Binds it to the holder of `key` (RFC 9449 section 6.1).
+    pub fn bound_to(self, key: &Key) -> Self {
+        self.claim("cnf", json!({"jkt": key.thumbprint()}))
     }
 
     /// Sets a claim.

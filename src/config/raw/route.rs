@@ -45,8 +45,9 @@ table! {
         acr: List<NonEmpty> => later,
         /// How long ago a login may be (RFC 9470).
         max_age: Period => later,
-        /// Takes only tokens that are bound to their sender: `dpop` or `mtls`.
-        bind: BindWord => later,
+        /// Takes only tokens that are bound to their sender: `dpop` (RFC 9449) or `mtls` (RFC 8705). Default: bound tokens are
+        /// taken with their proof, others without.
+        bind: BindWord,
         /// `report`: log what would be refused, and let it pass.
         mode: ModeWord => later,
         /// The name of the login that browsers without a session are sent to.
@@ -122,6 +123,7 @@ table! {
         /// Method and absolute URL.
         request: RequestLine => required,
         /// The claims of the token. Without it the request has no token. `iss`, `aud` and `exp` get good values unless given.
+        /// With `cnf` it is bound to its sender, who counts as having proven it.
         claims: Claims,
         /// `allow`, or the code of the denial, such as `insufficient_scope`.
         expect: Expectation => required,

@@ -7,7 +7,7 @@ use http::HeaderName;
 use super::overlap::{self, Seen};
 use super::{Check, Named, refuse_repeats};
 use crate::config::diagnostic::{Code, Diagnostic, Span};
-use crate::config::model::{Access, Credential, PolicyTest, Route};
+use crate::config::model::{Access, Bind, Credential, PolicyTest, Route};
 use crate::config::raw::{Root, route as raw};
 use crate::config::read::{At, List};
 use crate::config::table::{Field, not_yet};
@@ -111,6 +111,13 @@ fn route(name: &str, at: &At<raw::Route>, names: &Names<'_>, check: &mut Check<'
         }),
         issuers: if access == Access::Public { Vec::new() } else { issuers? },
         audiences: texts(&raw.audiences, |audience| &audience.0),
+        bind: match &raw.bind {
+            Field::Absent => None,
+            written => Some(match written.get()? {
+                raw::BindWord::Dpop => Bind::Dpop,
+                raw::BindWord::Mtls => Bind::Mtls,
+            }),
+        },
         credential: credential?,
         strip_prefix,
         resource,
@@ -162,6 +169,7 @@ fn public_has_no_rules(raw: &raw::Route, check: &mut Check<'_, '_>) {
         ("claims", raw.claims.key()),
         ("issuers", raw.issuers.key()),
         ("audiences", raw.audiences.key()),
+        ("bind", raw.bind.key()),
     ];
     for (name, key) in rules {
         let Some(key) = key else { continue };

@@ -1,0 +1,76 @@
+//! What of a request its credential is found in, and how its sender proves to hold what the token is bound to.
+
+use http::{HeaderMap, HeaderValue, Method, Uri};
+
+use crate::clock::UnixTime;
+use crate::token::dpop::Purpose;
+use crate::token::dpop::uri::Place;
+use crate::token::extract::{Credential, Scheme};
+use crate::token::principal::Principal;
+use crate::token::{Rejection, RejectionCode};
+
+use super::judge::Target;
+use super::snapshot::Snapshot;
+
+/// What of a request its credential is found in and judged by.
+#[derive(Debug, Clone, Copy)]
+pub struct Asking<'r> {
+    /// The method.
+    pub method: &'r Method,
+    /// The target.
+    pub uri: &'r Uri,
+    /// All fields.
+    pub headers: &'r HeaderMap,
+    /// `http` or `https`, as the client used it.
+    pub scheme: &'static str,
+    /// The host that it names.
+    pub target: Option<&'r Target<'r>>,
+    /// When it came.
+    pub now: UnixTime,
+}
+
+impl<'r> Asking<'r> {
+    /// The query, without the question mark.
+    #[must_use]
+    pub fn query(&self) -> Option<&'r str> {
+        self.uri.query()
+    }
+
+    fn place(&self) -> Place<'r> {
+        let authority = self.target.and_then(|target| target.authority.to_str().ok()).unwrap_or_default();
+        Place { scheme: self.scheme, authority, path: self.uri.path() }
+    }
+
+    /// Whether the sender holds what the token is bound to. Gives a newer nonce for the response, where there is one.
+    ///
+    /// # Errors
+    /// `bad_binding`, `bad_proof`, `proof_nonce_required` or `store_unavailable`.
+    pub(super) async fn proves(
+        &self,
+        credential: Credential<'_>,
+        principal: &Principal,
+        snapshot: &Snapshot,
+    ) -> Result<Option<HeaderValue>, Rejection> {
+        let key = principal.binding.as_ref().and_then(|binding| binding.key.as_ref());
+        if principal.binding.is_some_and(|binding| binding.certificate.is_some()) {
+            return Err(unproven("the token is bound to a certificate (cnf.x5t#S256), and the client showed none"));
+        }
+        match (credential.scheme, key) {
+            (Scheme::Bearer, None) => Ok(None),
+            (Scheme::Bearer, Some(_)) => Err(unproven(
+                "the token is bound to a key (cnf.jkt) and was sent with the scheme Bearer, without proof",
+            )),
+            (Scheme::Dpop, None) => Err(unproven("the token was sent with the scheme DPoP and is not bound to a key")),
+            (Scheme::Dpop, Some(key)) => {
+                let (method, token) = (self.method.as_str(), credential.token);
+                let public_url = snapshot.config.server.public_url.as_deref();
+                let purpose = Purpose { method, place: self.place(), public_url, token, key };
+                snapshot.dpop.check(self.headers, &purpose, self.now)?.first_use().await
+            }
+        }
+    }
+}
+
+fn unproven(detail: &'static str) -> Rejection {
+    Rejection::new(RejectionCode::BadBinding, detail)
+}
