@@ -6,6 +6,8 @@
 mod authorize_refusals;
 #[path = "authority/certification/mod.rs"]
 mod certification;
+#[path = "authority/dpop.rs"]
+mod dpop;
 #[path = "authority/flows.rs"]
 mod flows;
 #[path = "authority/harness.rs"]
@@ -14,6 +16,9 @@ mod harness;
 mod refusals;
 #[path = "authority/sample_api.rs"]
 mod sample_api;
+#[path = "authority/signed.rs"]
+mod signed;
+mod support;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -56,6 +61,7 @@ fn both_metadata_documents_announce_what_works_and_nothing_else() {
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
         "revocation_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
         "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+        "dpop_signing_alg_values_supported": ["RS256", "ES256", "EdDSA", "PS256", "Ed25519"],
         "scopes_supported": ["orders:read", "orders:write"],
     });
     let mut openid = metadata.clone();

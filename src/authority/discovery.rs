@@ -71,6 +71,7 @@ fn metadata(settings: &Settings, endpoints: &Endpoints) -> Value {
         // A public client proves nothing, and so learns nothing.
         "introspection_endpoint_auth_methods_supported": names(&[ClientAuth::Basic, ClientAuth::Post], |auth| auth.name()),
     });
+    document["dpop_signing_alg_values_supported"] = json!(SigningAlgorithm::names_for_clients());
     // A list without elements is left out (RFC 8414, section 3.2).
     if !scopes.is_empty() {
         document["scopes_supported"] = json!(scopes);

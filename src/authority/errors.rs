@@ -52,6 +52,10 @@ pub(super) enum ErrorCode {
     InvalidToken,
     /// An access token that may not do this (ibid.).
     InsufficientScope,
+    /// A DPoP proof that is missing or proves nothing (RFC 9449, section 5).
+    InvalidDpopProof,
+    /// A DPoP proof without the nonce that the authority wants (RFC 9449, section 8).
+    UseDpopNonce,
     /// Something broke on our side.
     ServerError,
 }
@@ -85,6 +89,8 @@ impl ErrorCode {
             Self::ExpiredToken => "expired_token",
             Self::InvalidToken => "invalid_token",
             Self::InsufficientScope => "insufficient_scope",
+            Self::InvalidDpopProof => "invalid_dpop_proof",
+            Self::UseDpopNonce => "use_dpop_nonce",
             Self::ServerError => "server_error",
         }
     }
@@ -100,6 +106,8 @@ impl ErrorCode {
             | Self::InvalidScope
             | Self::InvalidTarget
             | Self::InvalidGrant
+            | Self::InvalidDpopProof
+            | Self::UseDpopNonce
             | Self::AuthorizationPending
             | Self::SlowDown
             | Self::ExpiredToken

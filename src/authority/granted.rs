@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::bound::Bound;
 use super::claims::ClaimsRequest;
 use super::session::SignIn;
 use super::store::Key;
@@ -101,6 +102,8 @@ pub(super) struct CodeRecord {
     pub(super) redirect_uri: Option<String>,
     /// The PKCE challenge, always by S256.
     pub(super) challenge: Option<String>,
+    /// Thumbprint of the key that has to be proven when it is redeemed (RFC 9449, section 10).
+    pub(super) key: Option<String>,
     /// The end of its use. It is remembered for longer, so that a replay is seen.
     pub(super) expires: UnixTime,
     /// Whether it was redeemed.
@@ -116,6 +119,8 @@ pub(super) struct AccessRecord {
     pub(super) scope: String,
     /// `aud`.
     pub(super) audience: serde_json::Value,
+    /// What has to be proven by whoever uses it.
+    pub(super) bound: Bound,
     /// `jti`.
     pub(super) id: String,
     /// When it was given, in seconds since the epoch.
@@ -129,6 +134,8 @@ pub(super) struct AccessRecord {
 pub(super) struct RefreshRecord {
     /// What it stands for; all tokens of the family share it.
     pub(super) authorization: Arc<Authorization>,
+    /// What has to be proven by whoever uses it; a client that authenticates proves enough (RFC 9449, section 5).
+    pub(super) bound: Bound,
     /// Its end when it is not used.
     pub(super) idle_end: UnixTime,
     /// The end of the family.

@@ -45,11 +45,14 @@ fn describe(state: &State, caller: &str, token: &str) -> Value {
     let shelves = state.store.lock();
     if let Some(access) = shelves.access.get(&key, now).filter(|access| !access.authorization.is_revoked()) {
         let mut answer = about(state, &access.authorization, &access.scope);
-        answer["token_type"] = json!("Bearer");
+        answer["token_type"] = json!(access.bound.token_type());
         answer["aud"] = access.audience.clone();
         answer["jti"] = json!(access.id);
         answer["iat"] = json!(access.issued);
         answer["exp"] = json!(access.expires);
+        if let Some(confirmation) = access.bound.confirmation() {
+            answer["cnf"] = confirmation;
+        }
         return answer;
     }
     let refresh = shelves.refresh.get(&key, now).filter(|refresh| {

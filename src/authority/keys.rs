@@ -12,16 +12,16 @@ use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
-    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RSA_PSS_2048_8192_SHA256, RSA_PSS_SHA256, RsaEncoding, RsaKeyPair,
-    RsaPublicKeyComponents, UnparsedPublicKey,
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RSA_PSS_SHA256,
+    RsaEncoding, RsaKeyPair,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::secret::sha256;
+use super::jwk::PublicKey;
+use super::jws::Jws;
 
 /// How many key sets a rotation that keeps the old keys leaves published beside the new one.
 const MAX_RETIRED_SETS: usize = 4;
@@ -53,6 +53,19 @@ impl SigningAlgorithm {
             Self::EdDsa => "EdDSA",
             Self::Ps256 => "PS256",
         }
+    }
+
+    /// The algorithm of that name. Ed25519 has a second one (RFC 9864, section 2.2), which clients may use as well.
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "Ed25519" => Some(Self::EdDsa),
+            name => Self::ALL.iter().copied().find(|algorithm| algorithm.name() == name),
+        }
+    }
+
+    /// All names that clients may sign by.
+    pub(super) fn names_for_clients() -> Vec<&'static str> {
+        Self::ALL.iter().map(|algorithm| algorithm.name()).chain(["Ed25519"]).collect()
     }
 }
 
@@ -148,18 +161,14 @@ impl KeySet {
         Ok(format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n")))
     }
 
-    /// The payload of a JWS that one of these keys signed, retired ones included; `None` for everything else. Times are
-    /// not looked at: an ID token is a good hint after its end (OpenID Connect Core 1.0, section 3.1.2.1).
-    pub(super) fn verified(&self, jws: &str) -> Option<Value> {
-        let (signed, signature) = jws.rsplit_once('.')?;
-        let (header, payload) = signed.split_once('.')?;
-        let json = |part: &str| serde_json::from_slice::<Value>(&URL_SAFE_NO_PAD.decode(part).ok()?).ok();
-        let header = json(header)?;
-        let jwk =
-            self.keys.iter().map(|key| &key.public).chain(&self.retired).find(|jwk| jwk["kid"] == header["kid"])?;
-        let good = header["alg"] == jwk["alg"]
-            && verify(jwk, signed.as_bytes(), &URL_SAFE_NO_PAD.decode(signature).ok()?).is_some();
-        good.then(|| json(payload)).flatten()
+    /// The claims of a JWS of type `typ` that one of these keys signed, retired ones included; `None` for everything else.
+    /// Times are not looked at: an ID token is a good hint after its end (OpenID Connect Core 1.0, section 3.1.2.1).
+    pub(super) fn verified(&self, typ: &str, jws: &str) -> Option<Value> {
+        let jws = Jws::parse(jws).ok().filter(|jws| jws.header_text("typ") == Some(typ))?;
+        let published = self.keys.iter().map(|key| &key.public).chain(&self.retired);
+        let mut keys = published.filter_map(|jwk| PublicKey::read(jwk).ok());
+        let key = keys.find(|key| key.kid() == jws.header_text("kid"))?;
+        jws.is_signed_by(&key).then_some(Value::Object(jws.claims))
     }
 
     /// The JWK Set (RFC 7517, section 5): public members only.
@@ -188,7 +197,7 @@ impl Key {
     fn generate(algorithm: SigningAlgorithm) -> Result<Self, NoKeys> {
         let pair = Pair::generate(algorithm).map_err(|Unspecified| NoKeys)?;
         let mut public = pair.public().ok_or(NoKeys)?;
-        let kid = thumbprint(&public);
+        let kid = PublicKey::read(&public).map_err(|_| NoKeys)?.thumbprint().to_owned();
         public["kid"] = json!(kid);
         public["use"] = json!("sig");
         public["alg"] = json!(algorithm.name());
@@ -253,33 +262,6 @@ impl Pair {
     }
 }
 
-/// Whether the private half of `jwk` signed `message`, by the algorithm that the key names.
-fn verify(jwk: &Value, message: &[u8], signature: &[u8]) -> Option<()> {
-    let number = |name: &str| URL_SAFE_NO_PAD.decode(jwk[name].as_str()?).ok();
-    let verified = match jwk["alg"].as_str()? {
-        alg @ ("RS256" | "PS256") => {
-            let key = RsaPublicKeyComponents { n: number("n")?, e: number("e")? };
-            let padding = if alg == "PS256" { &RSA_PSS_2048_8192_SHA256 } else { &RSA_PKCS1_2048_8192_SHA256 };
-            key.verify(padding, message, signature)
-        }
-        "ES256" => {
-            let point = [&[4], number("x")?.as_slice(), number("y")?.as_slice()].concat();
-            UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).verify(message, signature)
-        }
-        "EdDSA" => UnparsedPublicKey::new(&ED25519, number("x")?).verify(message, signature),
-        _ => return None,
-    };
-    verified.ok()
-}
-
-/// The thumbprint of a JWK that has its required members only: SHA-256 of their JSON in the order of their names,
-/// without blanks (RFC 7638, section 3).
-fn thumbprint(required: &Value) -> String {
-    let members: std::collections::BTreeMap<_, _> = required.as_object().into_iter().flatten().collect();
-    let canonical = members.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect::<Vec<_>>().join(",");
-    base64url(&sha256(format!("{{{canonical}}}").as_bytes()))
-}
-
 /// Modulus and exponent of a DER `RSAPublicKey` (RFC 8017, appendix A.1.1), without leading zeros.
 fn rsa_numbers(der: &[u8]) -> Option<(&[u8], &[u8])> {
     let (sequence, []) = der_value(der, 0x30)? else { return None };
@@ -310,17 +292,12 @@ fn base64url(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use aws_lc_rs::signature::VerificationAlgorithm;
+    use aws_lc_rs::signature::{
+        ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey, VerificationAlgorithm,
+    };
     use jsonwebtoken::jwk::{Jwk, ThumbprintHash};
 
     use super::*;
-
-    #[test]
-    fn thumbprints_are_those_of_the_specifications() {
-        // RFC 8037, appendix A.3.
-        let okp = json!({ "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", "crv": "Ed25519", "kty": "OKP" });
-        assert_eq!(thumbprint(&okp), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
-    }
 
     #[test]
     fn a_generated_key_names_itself_as_another_implementation_would() {
@@ -358,21 +335,22 @@ mod tests {
         };
         for algorithm in SigningAlgorithm::ALL {
             let good = jws(&keys, *algorithm);
-            assert_eq!(keys.verified(&good), Some(json!({ "sub": "al" })), "{algorithm:?}");
-            assert_eq!(others.verified(&good), None, "{algorithm:?}");
+            assert_eq!(keys.verified("JWT", &good), Some(json!({ "sub": "al" })), "{algorithm:?}");
+            assert_eq!(others.verified("JWT", &good), None, "{algorithm:?}");
+            assert_eq!(keys.verified("at+jwt", &good), None, "{algorithm:?}");
             let (signed, signature) = good.rsplit_once('.').unwrap();
             let (header, _) = signed.split_once('.').unwrap();
             let forged = format!("{header}.{}.{signature}", base64url(br#"{"sub":"bo"}"#));
             let unsigned = format!("{}.{}.", base64url(br#"{"alg":"none"}"#), base64url(br#"{"sub":"al"}"#));
             for bad in [&forged, &unsigned, signed, "", "..", "a.b.c"] {
-                assert_eq!(keys.verified(bad), None, "{bad}");
+                assert_eq!(keys.verified("JWT", bad), None, "{bad}");
             }
         }
         let before = jws(&keys, SigningAlgorithm::Es256);
         let mut fresh = KeySet::generate().unwrap();
         fresh.retire(&keys);
         keys = fresh;
-        assert!(keys.verified(&before).is_some(), "retired keys still verify");
+        assert!(keys.verified("JWT", &before).is_some(), "retired keys still verify");
     }
 
     #[test]

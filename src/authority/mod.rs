@@ -9,11 +9,13 @@
 //! credentials, the device flow, refresh tokens; around them discovery, introspection, revocation, userinfo and sign-out.
 
 mod authorize;
+mod bound;
 mod claims;
 mod clients;
 mod cors;
 mod device;
 mod discovery;
+mod dpop;
 mod endpoints;
 mod errors;
 mod faults;
@@ -21,6 +23,8 @@ mod form;
 mod granted;
 mod intake;
 mod introspect;
+mod jwk;
+mod jws;
 mod keys;
 mod logout;
 mod pages;
@@ -44,6 +48,7 @@ use hyper::body::Incoming;
 use tokio::sync::watch;
 
 use self::authorize::Step;
+use self::dpop::Nonces;
 use self::endpoints::Endpoints;
 use self::faults::Board;
 use self::keys::KeyRing;
@@ -73,6 +78,7 @@ struct State {
     keys: Arc<KeyRing>,
     faults: Arc<Board>,
     store: Store,
+    nonces: Nonces,
     clock: Arc<dyn Clock>,
 }
 
@@ -105,7 +111,8 @@ impl Authority {
         let control = wanted.and_then(|faults| faults.control).map(bind_control).transpose()?;
         let faults = Arc::new(Board::with(wanted.map_or(&[], |faults| &faults.on)));
         let (address, keys) = (listener.local_addr()?, KeyRing::generate()?);
-        let state = State { settings, endpoints, keys, faults, store: Store::new(), clock };
+        let (store, nonces) = (Store::new(), Nonces::new());
+        let state = State { settings, endpoints, keys, faults, store, nonces, clock };
         Ok(Self { listener, address, control, state: Arc::new(state) })
     }
 
@@ -227,14 +234,16 @@ fn repeated(clients: &[Client]) -> Option<&str> {
 
 /// Answers a request, for scripts of other origins too where they may ask.
 async fn answer(state: &State, request: Request<Incoming>) -> Reply {
-    let open = cors::is_open(&state.endpoints, request.uri().path());
+    let path = request.uri().path().to_owned();
+    let open = cors::is_open(&state.endpoints, &path);
     if open && cors::is_preflight(&request) {
         return cors::leave();
     }
-    let mut reply = match faults::place_of(&state.endpoints, request.uri().path()) {
+    let mut reply = match faults::place_of(&state.endpoints, &path) {
         Some(place) => faults::around(state, place, route(state, request)).await,
         None => route(state, request).await,
     };
+    dpop::supply_nonce(state, &path, &mut reply);
     if open {
         cors::open(&mut reply);
     }

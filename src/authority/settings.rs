@@ -28,6 +28,8 @@ pub struct Settings {
     pub refresh: RefreshLifetimes,
     /// How long a browser stays signed in.
     pub session_lifetime: Duration,
+    /// Whether a DPoP proof has to carry a nonce of ours (RFC 9449, section 8).
+    pub dpop_nonce: bool,
     /// What scopes mean, in words for the person who is asked.
     pub scopes: BTreeMap<String, String>,
     /// Who can sign in.
@@ -84,6 +86,9 @@ pub struct Client {
     pub signing_alg: SigningAlgorithm,
     /// The form of its access tokens.
     pub access_tokens: TokenForm,
+    /// Whether all its access tokens are bound to a key (RFC 9449, section 5.2). Otherwise those are that it asks for with
+    /// a proof.
+    pub dpop_bound_access_tokens: bool,
     /// Where browsers may be sent back to.
     pub redirect_uris: Vec<String>,
     /// Where browsers may be sent after signing out.
@@ -220,6 +225,7 @@ pub(super) mod tests_support {
             auth: None,
             signing_alg: SigningAlgorithm::default(),
             access_tokens: TokenForm::default(),
+            dpop_bound_access_tokens: false,
             redirect_uris: Vec::new(),
             post_logout_redirect_uris: Vec::new(),
             backchannel_logout_uri: None,

@@ -45,6 +45,19 @@ pub(super) struct Shelves {
     pub(super) access: Shelf<AccessRecord>,
     /// Refresh tokens, rotated ones too, so that a reuse is seen.
     pub(super) refresh: Shelf<RefreshRecord>,
+    /// Proofs and assertions that work once.
+    spent: Shelf<()>,
+}
+
+impl Shelves {
+    /// Whether this is the first time that what is called `key`, and is no use after `end`, comes along.
+    pub(super) fn is_first(&mut self, key: Key, end: UnixTime, now: UnixTime) -> bool {
+        let first = self.spent.get(&key, now).is_none();
+        if first {
+            self.spent.put(key, (), end, now);
+        }
+        first
+    }
 }
 
 /// The shelves behind their lock, which nothing holds while it waits.
@@ -63,6 +76,7 @@ impl Store {
             codes: Shelf::with_capacity(CAPACITY),
             access: Shelf::with_capacity(CAPACITY),
             refresh: Shelf::with_capacity(CAPACITY),
+            spent: Shelf::with_capacity(CAPACITY),
         }))
     }
 

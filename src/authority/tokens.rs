@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::State;
+use super::bound::Bound;
 use super::claims;
 use super::faults;
 use super::granted::{AccessRecord, Authorization};
@@ -29,6 +30,7 @@ pub(super) struct AccessToken<'a> {
     authorization: &'a Arc<Authorization>,
     scopes: Vec<String>,
     resources: Vec<String>,
+    bound: Bound,
     lifetime: u64,
 }
 
@@ -41,12 +43,15 @@ pub(super) struct Issued {
     pub(super) lifetime: u64,
     /// What it may do.
     pub(super) scope: String,
+    /// How it is used.
+    pub(super) token_type: &'static str,
 }
 
 impl Issued {
     /// The answer of the token endpoint (RFC 6749, section 5.1).
     pub(super) fn answer(&self) -> Value {
-        let mut answer = json!({ "access_token": self.token, "token_type": "Bearer", "expires_in": self.lifetime });
+        let mut answer =
+            json!({ "access_token": self.token, "token_type": self.token_type, "expires_in": self.lifetime });
         if !self.scope.is_empty() {
             answer["scope"] = json!(self.scope);
         }
@@ -62,6 +67,7 @@ impl<'a> AccessToken<'a> {
             authorization,
             scopes: authorization.scopes.clone(),
             resources: authorization.resources.clone(),
+            bound: Bound::default(),
             lifetime: state.settings.token_lifetime.as_secs(),
         }
     }
@@ -69,6 +75,11 @@ impl<'a> AccessToken<'a> {
     /// For a part of it only.
     pub(super) fn narrowed(self, scopes: Vec<String>, resources: Vec<String>) -> Self {
         Self { scopes, resources, ..self }
+    }
+
+    /// Only for whoever proves this.
+    pub(super) fn bound_to(self, bound: &Bound) -> Self {
+        Self { bound: bound.clone(), ..self }
     }
 
     /// Makes it and remembers it.
@@ -81,6 +92,7 @@ impl<'a> AccessToken<'a> {
                 [one] => json!(one),
                 several => json!(several),
             },
+            bound: self.bound.clone(),
             id: random_id(),
             issued: now.secs(),
             expires: now.secs().saturating_add_unsigned(self.lifetime),
@@ -93,9 +105,9 @@ impl<'a> AccessToken<'a> {
             }
             TokenForm::Opaque => format!("{}{}", random_id(), random_id()),
         };
-        let end = UnixTime::from_secs(record.expires);
+        let (end, token_type) = (UnixTime::from_secs(record.expires), record.bound.token_type());
         state.store.lock().access.put(key(&token), record, end, now);
-        Ok(Issued { token, lifetime: self.lifetime, scope })
+        Ok(Issued { token, lifetime: self.lifetime, scope, token_type })
     }
 
     fn claims(&self, state: &State, record: &AccessRecord) -> Value {
@@ -116,6 +128,9 @@ impl<'a> AccessToken<'a> {
         }
         if !record.scope.is_empty() {
             claims["scope"] = json!(record.scope);
+        }
+        if let Some(confirmation) = record.bound.confirmation() {
+            claims["cnf"] = confirmation;
         }
         claims
     }

@@ -392,6 +392,8 @@ pub struct Authority {
     pub refresh_token_grace: Duration,
     /// How long a browser stays signed in (`session_lifetime`, default 12 h).
     pub session_lifetime: Duration,
+    /// Whether DPoP proofs need a nonce (`dpop_nonce`, default false).
+    pub dpop_nonce: bool,
     /// Scopes in words.
     pub scopes: BTreeMap<String, String>,
     /// Its users.
@@ -441,6 +443,8 @@ pub struct AuthorityClient {
     pub opaque_tokens: bool,
     /// The JOSE name of the algorithm that its tokens are signed with (`signing_alg`, default RS256).
     pub signing_alg: &'static str,
+    /// Whether all its access tokens are bound to a key (`dpop_bound_access_tokens`, default false).
+    pub dpop_bound_access_tokens: bool,
     /// Where browsers may be sent back to, as written.
     pub redirect_uris: Vec<String>,
     /// Where browsers may be sent after signing out, as written.

@@ -251,7 +251,9 @@ fn other_endpoints_refuse_as_their_specifications_say() {
             "" => authority.send(Method::GET, "/userinfo", headers, ""),
             body => authority.post("/userinfo", headers, body),
         };
-        (answer.status, answer.header("www-authenticate").unwrap_or_default().to_owned())
+        let challenges = answer.all("www-authenticate");
+        assert!(challenges.len() == 2 && challenges[1].starts_with("DPoP algs=\""), "{challenges:?}");
+        (answer.status, challenges[0].to_owned())
     };
     let bearer = |token: &str| ("authorization", format!("Bearer {token}"));
     let machine = authority.post("/token", &good, "grant_type=client_credentials").json();

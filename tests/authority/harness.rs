@@ -45,6 +45,7 @@ pub fn settings(issuer: &str) -> Settings {
         auth: None,
         signing_alg: SigningAlgorithm::Rs256,
         access_tokens: TokenForm::Jwt,
+        dpop_bound_access_tokens: false,
         redirect_uris: Vec::new(),
         post_logout_redirect_uris: Vec::new(),
         backchannel_logout_uri: None,
@@ -62,6 +63,7 @@ pub fn settings(issuer: &str) -> Settings {
             grace: Duration::from_secs(10),
         },
         session_lifetime: Duration::from_secs(43_200),
+        dpop_nonce: false,
         scopes: BTreeMap::from([("orders:read".into(), "Read your orders".into())]),
         users: ["alice", "<b>bob</b>"].map(user).to_vec(),
         clients: vec![
@@ -200,6 +202,11 @@ impl Answer {
         let value = values.next()?.to_str().unwrap();
         assert!(values.next().is_none(), "{name} comes twice");
         Some(value)
+    }
+
+    /// All values of a header.
+    pub fn all(&self, name: &str) -> Vec<&str> {
+        self.headers.get_all(name).iter().map(|value| value.to_str().unwrap()).collect()
     }
 
     pub fn text(&self) -> &str {

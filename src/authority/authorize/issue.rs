@@ -84,7 +84,7 @@ fn parameters(
     }
     if let Some(access) = access {
         parameters.push(("access_token", access.token));
-        parameters.push(("token_type", "Bearer".into()));
+        parameters.push(("token_type", access.token_type.into()));
         parameters.push(("expires_in", access.lifetime.to_string()));
         parameters.push(("scope", access.scope));
     }
@@ -98,6 +98,7 @@ fn keep_code(state: &State, request: &AuthorizationRequest, authorization: &Arc<
         authorization: Arc::clone(authorization),
         redirect_uri: request.named_redirect.then(|| request.back.redirect_uri.clone()),
         challenge: request.challenge.clone(),
+        key: request.key.clone(),
         expires: now.plus(state.settings.code_lifetime),
         used: false,
     };

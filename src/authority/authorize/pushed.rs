@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::super::State;
 use super::super::clients;
+use super::super::dpop;
 use super::super::errors::{ErrorCode, OauthError};
 use super::super::form::Form;
 use super::super::intake;
@@ -51,15 +52,26 @@ async fn push(state: &State, head: &request::Parts, form: &Form) -> Result<Value
         return Err(ErrorCode::InvalidRequest.because("client_id is missing; a pushed request has it like any other"));
     }
     let keys = state.keys.current().await.map_err(|fault| ErrorCode::ServerError.because(fault.to_string()))?;
-    let request = AuthorizationRequest::read(state, &keys, form).map_err(|refused| match refused {
+    let mut request = AuthorizationRequest::read(state, &keys, form).map_err(|refused| match refused {
         Refused::Shown(error) | Refused::Sent(_, error) => error,
     })?;
     if request.client != caller.client.id {
         return Err(ErrorCode::InvalidRequest.because("client_id is not the client that authenticated"));
     }
+    bind(state, head, &mut request)?;
     let (reference, now) = (format!("{PREFIX}{}", random_id()), state.clock.now());
     state.store.lock().pushed.put(key(&reference), request, now.plus(LIFETIME), now);
     Ok(json!({ "request_uri": reference, "expires_in": LIFETIME.as_secs() }))
+}
+
+/// A proof that comes with the push stands for `dpop_jkt` (RFC 9449, section 10.1).
+fn bind(state: &State, head: &request::Parts, request: &mut AuthorizationRequest) -> Result<(), OauthError> {
+    let Some(proven) = dpop::proof(state, head, &state.endpoints.pushed, None)? else { return Ok(()) };
+    if request.key.as_ref().is_some_and(|named| *named != proven) {
+        return Err(ErrorCode::InvalidRequest.because("dpop_jkt is not the key of the DPoP proof"));
+    }
+    request.key = Some(proven);
+    Ok(())
 }
 
 /// The request that an authorization request refers to, if it is a reference of ours at all.

@@ -6,6 +6,7 @@
 
 use super::super::State;
 use super::super::claims::ClaimsRequest;
+use super::super::dpop;
 use super::super::errors::{ErrorCode, OauthError};
 use super::super::form::Form;
 use super::super::keys::KeySet;
@@ -35,6 +36,8 @@ pub(in super::super) struct AuthorizationRequest {
     pub(super) nonce: Option<String>,
     /// PKCE, always S256 (RFC 7636).
     pub(super) challenge: Option<String>,
+    /// Thumbprint of the key that the tokens will be bound to (`dpop_jkt`; RFC 9449, section 10).
+    pub(super) key: Option<String>,
     /// What may or must be asked.
     pub(super) prompt: Prompt,
     /// Seconds since the last sign-in, at most.
@@ -183,6 +186,7 @@ impl AuthorizationRequest {
             client: client.id.clone(),
             named_redirect: form.get("redirect_uri").is_some(),
             challenge: challenge(client, kind, form)?,
+            key: dpop_jkt(form)?,
             resources: scope::resources(form)?,
             prompt: prompt(form)?,
             max_age: max_age(form)?,
@@ -240,6 +244,8 @@ fn response_type(client: &Client, kind: Option<ResponseType>, form: &Form) -> Re
             Err(ErrorCode::UnauthorizedClient
                 .because(format!("the response type {name} needs the grant {}", grant.name())))
         }
+        None if kind.token && client.dpop_bound_access_tokens => Err(ErrorCode::UnauthorizedClient
+            .because("this client's access tokens are bound, and a browser that brings one proves nothing")),
         None => Ok(kind),
     }
 }
@@ -268,6 +274,15 @@ fn challenge(client: &Client, kind: ResponseType, form: &Form) -> Result<Option<
     Ok(Some(challenge.to_owned()))
 }
 
+fn dpop_jkt(form: &Form) -> Result<Option<String>, OauthError> {
+    match form.get("dpop_jkt") {
+        Some(thumbprint) if !dpop::is_thumbprint(thumbprint) => {
+            Err(ErrorCode::InvalidRequest.because("dpop_jkt is not a base64url SHA-256"))
+        }
+        thumbprint => Ok(thumbprint.map(str::to_owned)),
+    }
+}
+
 fn prompt(form: &Form) -> Result<Prompt, OauthError> {
     let mut prompt = Prompt::default();
     for word in words(form, "prompt") {
@@ -294,7 +309,7 @@ fn max_age(form: &Form) -> Result<Option<u64>, OauthError> {
 /// The subject of `id_token_hint`, which must be one of ours, over or not.
 fn expected_subject(form: &Form, keys: &KeySet) -> Result<Option<String>, OauthError> {
     let Some(hint) = form.get("id_token_hint") else { return Ok(None) };
-    let subject = keys.verified(hint).and_then(|claims| claims["sub"].as_str().map(str::to_owned));
+    let subject = keys.verified("JWT", hint).and_then(|claims| claims["sub"].as_str().map(str::to_owned));
     subject.map(Some).ok_or_else(|| ErrorCode::InvalidRequest.because("id_token_hint is not an ID token of ours"))
 }
 

@@ -77,7 +77,7 @@ fn sign_out(
 
 fn wish(state: &State, keys: &KeySet, form: &Form) -> Result<Wish, OauthError> {
     let bad = |why: &'static str| ErrorCode::InvalidRequest.because(why);
-    let hint = form.get("id_token_hint").map(|hint| keys.verified(hint)).map(|claims| {
+    let hint = form.get("id_token_hint").map(|hint| keys.verified("JWT", hint)).map(|claims| {
         let claims = claims.ok_or_else(|| bad("id_token_hint is not an ID token of ours"))?;
         let text = |name: &str| claims[name].as_str().map(str::to_owned);
         text("aud").zip(text("sub")).ok_or_else(|| bad("id_token_hint is not an ID token of ours"))

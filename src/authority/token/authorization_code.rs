@@ -10,34 +10,32 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
 use super::super::State;
-use super::super::clients::Caller;
 use super::super::errors::{ErrorCode, OauthError};
-use super::super::form::Form;
 use super::super::granted::{Authorization, CodeRecord};
 use super::super::keys::KeySet;
 use super::super::scope;
 use super::super::store::key;
 use super::super::tokens::{AccessToken, Occasion};
-use super::Answer;
+use super::{Answer, Asked};
 use crate::secret::{same, sha256};
 
-/// The tokens that the code of `caller` stands for.
-pub(super) fn grant(state: &State, keys: &KeySet, caller: Caller<'_>, form: &Form) -> Result<Value, OauthError> {
-    let client = caller.client;
+/// The tokens that the code stands for.
+pub(super) fn grant(state: &State, keys: &KeySet, asked: &Asked<'_>) -> Result<Value, OauthError> {
+    let Asked { client, form, .. } = *asked;
     let code = form.get("code").ok_or_else(|| ErrorCode::InvalidRequest.because("code is missing"))?;
-    let authorization = redeem(state, &client.id, code, form)?;
+    let authorization = redeem(state, asked, code)?;
     let resources = scope::narrowed_resources(&authorization.resources, form)?;
     let scopes = authorization.scopes.clone();
     let token = AccessToken::of(state, client, &authorization).narrowed(scopes, resources);
-    let answer = Answer::with(state, keys, client, &authorization, token)?;
+    let answer = Answer::with(state, keys, asked, &authorization, token)?;
     Ok(answer.with_refresh_token().with_id_token(Occasion::SignIn)?.body)
 }
 
-fn redeem(state: &State, client: &str, code: &str, form: &Form) -> Result<Arc<Authorization>, OauthError> {
+fn redeem(state: &State, asked: &Asked<'_>, code: &str) -> Result<Arc<Authorization>, OauthError> {
     let invalid = |why: &'static str| ErrorCode::InvalidGrant.because(why);
     let now = state.clock.now();
     let mut shelves = state.store.lock();
-    let record = shelves.codes.get_mut(&key(code), now).filter(|record| record.authorization.client == client);
+    let record = shelves.codes.get_mut(&key(code), now).filter(|record| record.authorization.client == asked.client.id);
     let record = record.ok_or_else(|| invalid("the code is unknown, or another client's"))?;
     if record.used {
         record.authorization.revoke();
@@ -50,12 +48,18 @@ fn redeem(state: &State, client: &str, code: &str, form: &Form) -> Result<Arc<Au
     if now >= record.expires {
         return Err(invalid("the code is too old"));
     }
-    fits(record, form)?;
+    fits(record, asked)?;
     Ok(Arc::clone(&record.authorization))
 }
 
 /// Whether the request is by the one who made the authorization request.
-fn fits(record: &CodeRecord, form: &Form) -> Result<(), OauthError> {
+fn fits(record: &CodeRecord, asked: &Asked<'_>) -> Result<(), OauthError> {
+    let form = asked.form;
+    if record.key.is_some() && record.key != asked.bound.key {
+        return Err(
+            ErrorCode::InvalidGrant.because("the code is bound to a key, and no proof by that key came with it")
+        );
+    }
     let redirect_uri = form.get("redirect_uri");
     if record.redirect_uri.as_deref() != redirect_uri {
         return Err(match redirect_uri {

@@ -6,19 +6,17 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::super::State;
-use super::super::clients::Caller;
 use super::super::errors::{ErrorCode, OauthError};
-use super::super::form::Form;
 use super::super::granted::Authorization;
 use super::super::keys::KeySet;
 use super::super::scope;
 use super::super::tokens::AccessToken;
-use super::Answer;
+use super::{Answer, Asked};
 
-/// The token that `caller` asks for.
-pub(super) fn grant(state: &State, keys: &KeySet, caller: Caller<'_>, form: &Form) -> Result<Value, OauthError> {
-    let Caller { client, authenticated } = caller;
-    if !authenticated {
+/// The token that the client asks for.
+pub(super) fn grant(state: &State, keys: &KeySet, asked: &Asked<'_>) -> Result<Value, OauthError> {
+    let Asked { client, form, .. } = *asked;
+    if !asked.authenticated {
         return Err(ErrorCode::UnauthorizedClient.because("a public client cannot have client_credentials"));
     }
     let scopes = scope::scopes(client, form)?;
@@ -28,5 +26,5 @@ pub(super) fn grant(state: &State, keys: &KeySet, caller: Caller<'_>, form: &For
     }
     let authorization = Arc::new(Authorization::of_client(&client.id, scopes, scope::resources(form)?));
     let token = AccessToken::of(state, client, &authorization);
-    Ok(Answer::with(state, keys, client, &authorization, token)?.body)
+    Ok(Answer::with(state, keys, asked, &authorization, token)?.body)
 }

@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 
 use super::State;
+use super::bound::Bound;
 use super::clients::{self, Caller};
 use super::errors::{ErrorCode, OauthError};
 use super::faults;
@@ -59,28 +60,42 @@ async fn respond(state: &State, head: &request::Parts, form: Result<Form, OauthE
 
 async fn exchange(state: &State, head: &request::Parts, form: &Form) -> Result<Value, OauthError> {
     let keys = state.keys.current().await.map_err(|fault| ErrorCode::ServerError.because(fault.to_string()))?;
-    let caller = clients::authenticate(&state.settings.clients, &head.headers, form)?;
-    grant(state, &keys, caller, form)
+    let Caller { client, authenticated } = clients::authenticate(&state.settings.clients, &head.headers, form)?;
+    let bound = Bound::by(state, head, &state.endpoints.token, client)?;
+    grant(state, &keys, &Asked { client, authenticated, bound, form })
+}
+
+/// A request whose sender is known.
+#[derive(Debug)]
+struct Asked<'a> {
+    /// Who asks.
+    client: &'a Client,
+    /// Whether it proved that; a public client cannot.
+    authenticated: bool,
+    /// What the tokens will be bound to.
+    bound: Bound,
+    form: &'a Form,
 }
 
 /// The judgement itself: no waiting, no socket.
-fn grant(state: &State, keys: &KeySet, caller: Caller<'_>, form: &Form) -> Result<Value, OauthError> {
-    let name = form.get("grant_type").ok_or_else(|| ErrorCode::InvalidRequest.because("grant_type is missing"))?;
+fn grant(state: &State, keys: &KeySet, asked: &Asked<'_>) -> Result<Value, OauthError> {
+    let name =
+        asked.form.get("grant_type").ok_or_else(|| ErrorCode::InvalidRequest.because("grant_type is missing"))?;
     let not_offered = || ErrorCode::UnsupportedGrantType.because(format!("the grant type {name} is not offered"));
-    let asked = Grant::from_name(name).ok_or_else(not_offered)?;
+    let kind = Grant::from_name(name).ok_or_else(not_offered)?;
     // Nothing of it happens here (RFC 6749, section 4.2).
-    if asked == Grant::Implicit {
+    if kind == Grant::Implicit {
         return Err(not_offered());
     }
-    if !caller.client.may(asked) {
+    if !asked.client.may(kind) {
         return Err(ErrorCode::UnauthorizedClient.because(format!("this client is not registered for {name}")));
     }
-    match asked {
-        Grant::AuthorizationCode => authorization_code::grant(state, keys, caller, form),
-        Grant::RefreshToken => refresh::grant(state, keys, caller, form),
-        Grant::ClientCredentials => client_credentials::grant(state, keys, caller, form),
-        Grant::DeviceCode => device_code::grant(state, keys, caller, form),
-        Grant::Password => password::grant(state, keys, caller, form),
+    match kind {
+        Grant::AuthorizationCode => authorization_code::grant(state, keys, asked),
+        Grant::RefreshToken => refresh::grant(state, keys, asked),
+        Grant::ClientCredentials => client_credentials::grant(state, keys, asked),
+        Grant::DeviceCode => device_code::grant(state, keys, asked),
+        Grant::Password => password::grant(state, keys, asked),
         Grant::Implicit => Err(not_offered()),
     }
 }
@@ -89,7 +104,7 @@ fn grant(state: &State, keys: &KeySet, caller: Caller<'_>, form: &Form) -> Resul
 struct Answer<'a> {
     state: &'a State,
     keys: &'a KeySet,
-    client: &'a Client,
+    asked: &'a Asked<'a>,
     authorization: &'a Arc<Authorization>,
     access: Issued,
     body: Value,
@@ -100,22 +115,24 @@ impl<'a> Answer<'a> {
     fn with(
         state: &'a State,
         keys: &'a KeySet,
-        client: &'a Client,
+        asked: &'a Asked<'a>,
         authorization: &'a Arc<Authorization>,
         token: AccessToken<'_>,
     ) -> Result<Self, OauthError> {
-        let access = token.issue(state, keys).map_err(no_keys)?;
+        let access = token.bound_to(&asked.bound).issue(state, keys).map_err(no_keys)?;
         let body = access.answer();
-        Ok(Self { state, keys, client, authorization, access, body })
+        Ok(Self { state, keys, asked, authorization, access, body })
     }
 
     /// Adds the first refresh token of a family, if the client may have one. A client that has `offline_access` among
     /// its scopes gets one only if it asked for that (OpenID Connect Core 1.0, section 11).
     fn with_refresh_token(mut self) -> Self {
         const OFFLINE: &str = "offline_access";
-        let chooses = self.client.scopes.iter().any(|scope| scope == OFFLINE);
-        if self.client.may(Grant::RefreshToken) && (!chooses || self.authorization.has(OFFLINE)) {
-            self.body["refresh_token"] = json!(refresh::begin(self.state, self.authorization));
+        let client = self.asked.client;
+        let chooses = client.scopes.iter().any(|scope| scope == OFFLINE);
+        if client.may(Grant::RefreshToken) && (!chooses || self.authorization.has(OFFLINE)) {
+            let bound = if client.is_public() { self.asked.bound.clone() } else { Bound::default() };
+            self.body["refresh_token"] = json!(refresh::begin(self.state, self.authorization, bound));
         }
         self
     }
@@ -123,7 +140,7 @@ impl<'a> Answer<'a> {
     /// Adds an ID token, if one was asked for.
     fn with_id_token(mut self, occasion: Occasion) -> Result<Self, OauthError> {
         if self.authorization.has("openid") {
-            let mut token = IdToken::new(self.state, self.client, self.authorization);
+            let mut token = IdToken::new(self.state, self.asked.client, self.authorization);
             if occasion == Occasion::SignIn {
                 token = token.with_nonce();
             }

@@ -7,19 +7,17 @@ use serde_json::Value;
 
 use super::super::State;
 use super::super::authorize::authenticate;
-use super::super::clients::Caller;
 use super::super::errors::{ErrorCode, OauthError};
-use super::super::form::Form;
 use super::super::granted::Authorization;
 use super::super::keys::KeySet;
 use super::super::scope;
 use super::super::session::{PASSWORD_ACR, SignIn};
 use super::super::tokens::AccessToken;
-use super::Answer;
+use super::{Answer, Asked};
 
-/// The token that `caller` asks for in somebody's name.
-pub(super) fn grant(state: &State, keys: &KeySet, caller: Caller<'_>, form: &Form) -> Result<Value, OauthError> {
-    let client = caller.client;
+/// The token that the client asks for in somebody's name.
+pub(super) fn grant(state: &State, keys: &KeySet, asked: &Asked<'_>) -> Result<Value, OauthError> {
+    let Asked { client, form, .. } = *asked;
     let (Some(name), Some(password)) = (form.get("username"), form.get("password")) else {
         return Err(ErrorCode::InvalidRequest.because("username and password are both needed"));
     };
@@ -31,5 +29,5 @@ pub(super) fn grant(state: &State, keys: &KeySet, caller: Caller<'_>, form: &For
     let authorization =
         Arc::new(Authorization::of_user(&client.id, (user, subject), scopes, resources, sign_in).without_id_token());
     let token = AccessToken::of(state, client, &authorization);
-    Ok(Answer::with(state, keys, client, &authorization, token)?.with_refresh_token().body)
+    Ok(Answer::with(state, keys, asked, &authorization, token)?.with_refresh_token().body)
 }

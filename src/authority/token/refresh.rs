@@ -9,41 +9,40 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::super::State;
-use super::super::clients::Caller;
+use super::super::bound::Bound;
 use super::super::errors::{ErrorCode, OauthError};
-use super::super::form::Form;
 use super::super::granted::{Authorization, RefreshRecord, Rotation};
 use super::super::keys::KeySet;
 use super::super::scope;
 use super::super::store::{Key, Shelves, key};
 use super::super::tokens::{AccessToken, Occasion};
-use super::Answer;
+use super::{Answer, Asked};
 use crate::clock::UnixTime;
 use crate::secret::{Secret, random_id};
 
 /// The first token of a family.
-pub(super) fn begin(state: &State, authorization: &Arc<Authorization>) -> String {
+pub(super) fn begin(state: &State, authorization: &Arc<Authorization>, bound: Bound) -> String {
     let now = state.clock.now();
     let end = now.plus(state.settings.refresh.absolute);
-    put(state, &mut state.store.lock(), authorization, end)
+    put(state, &mut state.store.lock(), authorization, bound, end)
 }
 
 /// New tokens for an old one.
-pub(super) fn grant(state: &State, keys: &KeySet, caller: Caller<'_>, form: &Form) -> Result<Value, OauthError> {
-    let client = caller.client;
+pub(super) fn grant(state: &State, keys: &KeySet, asked: &Asked<'_>) -> Result<Value, OauthError> {
+    let Asked { client, form, .. } = *asked;
     let shown = form.get("refresh_token");
     let shown = shown.ok_or_else(|| ErrorCode::InvalidRequest.because("refresh_token is missing"))?;
     let now = state.clock.now();
     // All that can be refused is refused before the token is rotated: a slip must not cost the client its access.
-    let authorization = check(state, &mut state.store.lock(), &client.id, &key(shown), now)?;
+    let authorization = check(state, &mut state.store.lock(), asked, &key(shown), now)?;
     let scopes = scope::narrowed(&authorization.scopes, form)?;
     let resources = scope::narrowed_resources(&authorization.resources, form)?;
     let token = AccessToken::of(state, client, &authorization).narrowed(scopes.clone(), resources);
-    let mut answer = Answer::with(state, keys, client, &authorization, token)?;
+    let mut answer = Answer::with(state, keys, asked, &authorization, token)?;
     if scopes.iter().any(|scope| scope == "openid") && authorization.gives_id_tokens {
         answer = answer.with_id_token(Occasion::Refresh)?;
     }
-    let successor = rotate(state, &mut state.store.lock(), &client.id, &key(shown), now)?;
+    let successor = rotate(state, &mut state.store.lock(), asked, &key(shown), now)?;
     answer.body["refresh_token"] = json!(successor);
     Ok(answer.body)
 }
@@ -52,15 +51,18 @@ pub(super) fn grant(state: &State, keys: &KeySet, caller: Caller<'_>, form: &For
 fn check(
     state: &State,
     shelves: &mut Shelves,
-    client: &str,
+    asked: &Asked<'_>,
     shown: &Key,
     now: UnixTime,
 ) -> Result<Arc<Authorization>, OauthError> {
     let invalid = |why: &'static str| ErrorCode::InvalidGrant.because(why);
-    let record = shelves.refresh.get(shown, now).filter(|record| record.authorization.client == client);
+    let record = shelves.refresh.get(shown, now).filter(|record| record.authorization.client == asked.client.id);
     let record = record.ok_or_else(|| invalid("the refresh token is unknown, over, or another client's"))?;
     if record.authorization.is_revoked() {
         return Err(invalid("the refresh token was revoked"));
+    }
+    if !record.bound.is_met_by(&asked.bound) {
+        return Err(invalid("the refresh token is bound, and the request does not prove what it is bound to"));
     }
     if let Some(rotation) = &record.rotated {
         let successor = shelves.refresh.get(&rotation.successor_key, now);
@@ -79,19 +81,19 @@ fn check(
 fn rotate(
     state: &State,
     shelves: &mut Shelves,
-    client: &str,
+    asked: &Asked<'_>,
     shown: &Key,
     now: UnixTime,
 ) -> Result<String, OauthError> {
-    let authorization = check(state, shelves, client, shown, now)?;
+    let authorization = check(state, shelves, asked, shown, now)?;
     let Some(record) = shelves.refresh.get(shown, now) else {
         return Err(ErrorCode::InvalidGrant.because("the refresh token is over"));
     };
     if let Some(rotation) = &record.rotated {
         return Ok(rotation.successor.expose().to_owned());
     }
-    let end = record.absolute_end;
-    let successor = put(state, shelves, &authorization, end);
+    let (bound, end) = (record.bound.clone(), record.absolute_end);
+    let successor = put(state, shelves, &authorization, bound, end);
     if let Some(record) = shelves.refresh.get_mut(shown, now) {
         let successor_key = key(&successor);
         record.rotated = Some(Rotation { at: now, successor: Secret::new(successor.clone()), successor_key });
@@ -99,10 +101,17 @@ fn rotate(
     Ok(successor)
 }
 
-fn put(state: &State, shelves: &mut Shelves, authorization: &Arc<Authorization>, end: UnixTime) -> String {
+fn put(
+    state: &State,
+    shelves: &mut Shelves,
+    authorization: &Arc<Authorization>,
+    bound: Bound,
+    end: UnixTime,
+) -> String {
     let (token, now) = (format!("{}{}", random_id(), random_id()), state.clock.now());
     let record = RefreshRecord {
         authorization: Arc::clone(authorization),
+        bound,
         idle_end: now.plus(state.settings.refresh.idle),
         absolute_end: end,
         rotated: None,

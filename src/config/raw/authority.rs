@@ -31,6 +31,8 @@ table! {
         refresh_token_grace: Memory = "10s",
         /// How long a browser stays signed in.
         session_lifetime: Period = "12h",
+        /// Whether DPoP proofs have to carry a nonce of the authority.
+        dpop_nonce: bool = false,
         /// Whether it may listen off loopback.
         allow_remote: bool = false,
         /// Serving TLS.
@@ -115,6 +117,9 @@ table! {
         access_tokens: TokenForm = "jwt",
         /// What its tokens are signed with.
         signing_alg: SigningWord = "RS256",
+        /// Whether all its access tokens are bound to a key that it proves to have (DPoP). Otherwise those are that it asks
+        /// for with a proof.
+        dpop_bound_access_tokens: bool = false,
         /// Where browsers may be sent back to, compared character by character. For a public client the port of a
         /// loopback IP address is free.
         redirect_uris: List<RedirectUri>,
