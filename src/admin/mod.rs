@@ -1,11 +1,12 @@
 //! The admin listener: metrics, health, readiness, the redacted configuration and a status page.
 //!
-//! It only shows: `GET` and `HEAD`, nothing that changes anything, no query but `/readyz?verbose`, no body is read. Pages
-//! carry no script and forbid any. Who can reach the address can read it, so it belongs on loopback or a private
+//! It shows, with `GET` and `HEAD`, no query but `/readyz?verbose`; the one thing that can be changed are the revocations
+//! ([`revocations`]). Pages carry no script and forbid any. Who can reach the address can read it, so it belongs on loopback or a private
 //! network; bound to loopback it answers no other Host than an IP address or `localhost`, so that a web page in a
 //! browser on this machine cannot read it under a name of its own (DNS rebinding).
 
 mod page;
+mod revocations;
 
 use std::convert::Infallible;
 use std::io;
@@ -29,6 +30,8 @@ use crate::clock::Clock;
 use crate::observe::metrics::CONTENT_TYPE;
 use crate::observe::{Metrics, Readiness};
 
+pub use revocations::Desk;
+
 /// Connections served at once; others wait in the system's queue.
 const CONNECTIONS: usize = 64;
 
@@ -43,12 +46,13 @@ const LAST_ANSWER: Duration = Duration::from_secs(2);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Every path with what it is, as an unknown path is told.
-const PATHS: [(&str, &str); 5] = [
+const PATHS: [(&str, &str); 6] = [
     ("/", "status page"),
     ("/metrics", "metrics as Prometheus text"),
     ("/healthz", "200 while the process lives"),
     ("/readyz", "200 when every task is ready, else 503; ?verbose for text"),
     ("/config", "the configuration in use, secrets redacted"),
+    ("/revocations", "tokens that are refused before they expire; POST an order, DELETE /revocations/ID"),
 ];
 
 /// What the running gateway shows beside its metrics and readiness. Read anew for each request, on the admin's thread.
@@ -99,6 +103,7 @@ pub struct Admin {
     readiness: Readiness,
     clock: Arc<dyn Clock>,
     exhibit: Arc<dyn Exhibit>,
+    desk: Desk,
 }
 
 impl std::fmt::Debug for Admin {
@@ -118,8 +123,14 @@ pub struct Bound {
 impl Admin {
     /// Puts together what is served.
     #[must_use]
-    pub fn new(metrics: Arc<Metrics>, readiness: Readiness, clock: Arc<dyn Clock>, exhibit: Arc<dyn Exhibit>) -> Self {
-        Self { metrics, readiness, clock, exhibit }
+    pub fn new(
+        metrics: Arc<Metrics>,
+        readiness: Readiness,
+        clock: Arc<dyn Clock>,
+        exhibit: Arc<dyn Exhibit>,
+        desk: Desk,
+    ) -> Self {
+        Self { metrics, readiness, clock, exhibit, desk }
     }
 
     /// Binds `listen`; port 0 lets the system choose.
@@ -132,17 +143,21 @@ impl Admin {
         Ok(Bound { listener, address, admin: Arc::new(self) })
     }
 
-    async fn answer(&self, request: &Request<Incoming>, loopback_only: bool) -> Response<Full<Bytes>> {
-        if loopback_only && !is_local_host(request) {
+    async fn answer(&self, request: Request<Incoming>, loopback_only: bool) -> Response<Full<Bytes>> {
+        if loopback_only && !is_local_host(&request) {
             return text(
                 StatusCode::MISDIRECTED_REQUEST,
                 "this listener answers to an IP address or to localhost only\n",
             );
         }
+        if let Some(rest) = request.uri().path().strip_prefix("/revocations") {
+            let id = rest.strip_prefix('/').map(str::to_owned);
+            if rest.is_empty() || id.is_some() {
+                return self.desk.answer(request, id.as_deref(), loopback_only).await;
+            }
+        }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "GET and HEAD only: nothing can be changed here\n");
-            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return response;
+            return not_allowed("GET, HEAD");
         }
         match request.uri().path() {
             "/" => self.status_page().await,
@@ -252,7 +267,7 @@ impl Bound {
 
 async fn serve_connection(stream: TcpStream, admin: &Admin, loopback_only: bool, end: impl Future<Output = ()>) {
     let service =
-        service_fn(async |request: Request<Incoming>| Ok::<_, Infallible>(admin.answer(&request, loopback_only).await));
+        service_fn(async |request: Request<Incoming>| Ok::<_, Infallible>(admin.answer(request, loopback_only).await));
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
@@ -288,8 +303,14 @@ fn is_local_host(request: &Request<Incoming>) -> bool {
 }
 
 fn unknown_path() -> Response<Full<Bytes>> {
-    let list: String = PATHS.iter().map(|(path, what)| format!("{path:<10} {what}\n")).collect();
+    let list: String = PATHS.iter().map(|(path, what)| format!("{path:<12} {what}\n")).collect();
     text(StatusCode::NOT_FOUND, format!("nothing here; there is:\n{list}"))
+}
+
+fn not_allowed(allow: &'static str) -> Response<Full<Bytes>> {
+    let mut response = text(StatusCode::METHOD_NOT_ALLOWED, format!("{allow} only\n"));
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+    response
 }
 
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {

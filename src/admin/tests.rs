@@ -6,8 +6,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use arc_swap::ArcSwap;
+
 use super::*;
 use crate::clock::{ManualClock, UnixTime};
+use crate::config;
+use crate::gateway::snapshot::{self, Snapshot};
+use crate::token::dpop;
+use crate::token::revocation::Office;
 
 struct Fake;
 
@@ -44,10 +50,28 @@ struct Running {
     task: JoinHandle<()>,
 }
 
+fn desk(clock: &Arc<dyn Clock>) -> Desk {
+    let text = "[upstreams.a]\nservers = [\"http://127.0.0.1:9\"]\n[[routes]]\npath = \"/\"\nupstream = \"a\"\naccess = \"public\"";
+    let loaded = config::parse(text, "test", &config::System::of("test".as_ref())).expect("a valid config");
+    let revocations = Arc::default();
+    let dpop = dpop::Means { replays: Arc::new(dpop::replay::Memory::default()), nonce_key: [0; 32] };
+    let clock = Arc::clone(clock);
+    let means = snapshot::Means {
+        clock: Arc::clone(&clock),
+        epoch: Arc::default(),
+        dpop,
+        revocations: Arc::clone(&revocations),
+    };
+    let snapshot = Snapshot::compile(loaded.config, &means, None).expect("nothing but loopback");
+    let office = Arc::new(Office::new(revocations, Arc::clone(&clock)));
+    Desk::new(office, Arc::new(ArcSwap::from_pointee(snapshot)), clock)
+}
+
 async fn start() -> Running {
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(UnixTime::from_secs(0)));
     let readiness = Readiness::default();
-    let admin = Admin::new(Metrics::new(Arc::clone(&clock)), readiness.clone(), clock, Arc::new(Fake));
+    let desk = desk(&clock);
+    let admin = Admin::new(Metrics::new(Arc::clone(&clock)), readiness.clone(), clock, Arc::new(Fake), desk);
     let bound = admin.bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = bound.address();
     assert_ne!(address.port(), 0);
@@ -82,7 +106,9 @@ async fn every_path_answers_with_its_type_and_its_fences() {
         ("/healthz", 200, "text/plain; charset=utf-8", "ok\n"),
         ("/readyz", 200, "application/json", "\"ready\": true"),
         ("/config", 200, "application/json", "\"[redacted]\""),
-        ("/nowhere", 404, "text/plain; charset=utf-8", "/metrics   metrics as Prometheus text\n"),
+        ("/nowhere", 404, "text/plain; charset=utf-8", "/metrics     metrics as Prometheus text\n"),
+        ("/revocations", 200, "application/json", "\"revocations\": []"),
+        ("/revocationsx", 404, "text/plain; charset=utf-8", "/readyz"),
         ("/metrics/", 404, "text/plain; charset=utf-8", "/readyz"),
     ] {
         let (head, body) = get(running.address, target).await;

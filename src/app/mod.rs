@@ -20,7 +20,7 @@ use rustls::ServerConfig;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-use crate::admin::Admin;
+use crate::admin::{Admin, Desk};
 use crate::authority::Authority;
 use crate::clock::{Clock, SystemClock};
 use crate::config::model::{self, Config};
@@ -34,6 +34,7 @@ use crate::secret::random_bytes;
 use crate::server::{self, Listener, Workers, tls};
 use crate::token::cache::Epoch;
 use crate::token::dpop;
+use crate::token::revocation::Office;
 
 pub use policy_tests::{TestResult, run_tests};
 pub use reload::{Watched, run_until_signalled};
@@ -108,7 +109,12 @@ pub struct Running {
 #[must_use]
 pub fn system_means() -> snapshot::Means {
     let dpop = dpop::Means { replays: Arc::new(dpop::replay::Memory::default()), nonce_key: random_bytes() };
-    snapshot::Means { clock: Arc::new(SystemClock::start()), epoch: Arc::new(Epoch::default()), dpop }
+    snapshot::Means {
+        clock: Arc::new(SystemClock::start()),
+        epoch: Arc::new(Epoch::default()),
+        dpop,
+        revocations: Arc::default(),
+    }
 }
 
 /// Starts the gateway that `config` describes. Access log lines go to `out`.
@@ -131,10 +137,12 @@ pub fn start(config: Config, out: Box<dyn io::Write + Send>) -> Result<Running, 
     let keys = report::Keys::new(Arc::clone(&metrics), readiness.clone());
     let (stop, stopped) = watch::channel(false);
     let mut addresses = addresses_of(&listeners);
+    let office = Arc::new(Office::new(Arc::clone(&means.revocations), Arc::clone(&clock)));
     // 2. What runs beside the workers.
     if let Some(admin) = admin {
         let exhibit = Arc::new(report::Exhibits::new(Arc::clone(&current)));
-        let admin_page = Admin::new(Arc::clone(&metrics), readiness.clone(), Arc::clone(&clock), exhibit);
+        let desk = Desk::new(Arc::clone(&office), Arc::clone(&current), Arc::clone(&clock));
+        let admin_page = Admin::new(Arc::clone(&metrics), readiness.clone(), Arc::clone(&clock), exhibit, desk);
         let bound = runtime.block_on(admin_page.bind(admin.listen));
         let bound = bound.map_err(|source| StartError::Listen { what: "admin", address: admin.listen, source })?;
         addresses.admin = Some(bound.address());
@@ -146,7 +154,8 @@ pub fn start(config: Config, out: Box<dyn io::Write + Send>) -> Result<Running, 
         runtime.spawn(authority.serve(stopping(stopped.clone())));
     }
     keys.follow(&runtime, &current.load_full());
-    runtime.spawn(keys.clone().report_until(stopping(stopped)));
+    runtime.spawn(keys.clone().report_until(stopping(stopped.clone())));
+    runtime.spawn(report::revocations_until(stopping(stopped), office, Arc::clone(&metrics)));
     // 3. The workers.
     let log = AccessLog::start(log_form, out, metrics.log_lines_dropped()).map_err(StartError::Runtime)?;
     let gateways = gateway::Means {

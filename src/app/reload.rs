@@ -189,6 +189,7 @@ fn tell(report: &Report) -> String {
 
 /// Sockets and threads are made once.
 fn warn_of_what_needs_a_restart(old: &Config, new: &Config) {
+    let listen = |config: &Config| config.admin.as_ref().map(|admin| admin.listen);
     let tls_listen = |config: &Config| config.server.tls.as_ref().map(|tls| tls.listen.clone());
     let fixed = [
         ("server.listen", old.server.listen != new.server.listen),
@@ -196,7 +197,7 @@ fn warn_of_what_needs_a_restart(old: &Config, new: &Config) {
         ("server.tls.listen", tls_listen(old) != tls_listen(new)),
         ("server.limits", old.server.limits != new.server.limits),
         ("server.drain_timeout", old.server.drain_timeout != new.server.drain_timeout),
-        ("admin", old.admin != new.admin),
+        ("admin.listen", listen(old) != listen(new)),
         ("authority", format!("{:?}", old.authority) != format!("{:?}", new.authority)),
     ];
     for (key, _) in fixed.into_iter().filter(|(_, differs)| *differs) {

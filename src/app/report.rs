@@ -17,6 +17,7 @@ use crate::gateway::snapshot::Snapshot;
 use crate::observe::metrics::Metrics;
 use crate::observe::readiness::{Readiness, Task};
 use crate::token::jwks::{Keeper, State};
+use crate::token::revocation::Office;
 
 /// How often the state of the keys is brought to metrics and readiness.
 const PERIOD: Duration = Duration::from_millis(200);
@@ -111,6 +112,18 @@ impl Keys {
 
     fn followed(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Followed>> {
         self.0.followed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Drops revocations that are over, and counts the others.
+pub(super) async fn revocations_until(stopped: impl Future<Output = ()>, office: Arc<Office>, metrics: Arc<Metrics>) {
+    let mut stopped = pin!(stopped);
+    loop {
+        metrics.revocations(office.sweep().await);
+        tokio::select! {
+            () = &mut stopped => return,
+            () = tokio::time::sleep(PERIOD) => {}
+        }
     }
 }
 

@@ -22,6 +22,8 @@ pub struct Config {
     pub server: Server,
     /// `[admin]`; no table, no admin listener.
     pub admin: Option<Admin>,
+    /// `[revocation]`
+    pub revocation: Revocation,
     /// `[issuers.*]`, sorted by name. [`Route::issuers`] holds positions in it.
     pub issuers: Vec<Issuer>,
     /// `[upstreams.*]`, sorted by name. [`Route::upstream`] is a position in it.
@@ -95,10 +97,21 @@ pub struct Limits {
 }
 
 /// `[admin]`
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Admin {
-    /// Where `/metrics`, `/healthz`, `/readyz` and `/config` are served.
+    /// Where `/metrics`, `/healthz`, `/readyz`, `/config` and `/revocations` are served.
     pub listen: SocketAddr,
+    /// What `/revocations` asks for; without it, that is served on loopback only.
+    pub token: Option<Secret>,
+}
+
+/// `[revocation]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revocation {
+    /// How long a revocation lasts that does not say so. Default 24 h.
+    pub lifetime: Duration,
+    /// Revocations that are held at once. Default 10,000.
+    pub max_entries: usize,
 }
 
 /// `[issuers.NAME]`

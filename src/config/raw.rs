@@ -19,8 +19,10 @@ table! {
     Root, "the file" {
         /// Where and how the gateway listens.
         server: server::Server,
-        /// The admin listener: `/metrics`, `/healthz`, `/readyz`, `/config`. Without the table there is none.
+        /// The admin listener: `/metrics`, `/healthz`, `/readyz`, `/config`, `/revocations`. Without the table there is none.
         admin: server::Admin,
+        /// Refusing tokens before they expire, as `POST /revocations` of the admin listener orders it.
+        revocation: server::Revocation,
         /// The Authorization Servers whose tokens are accepted, by name: `[issuers.NAME]`.
         issuers: Entries<Name, issuer::Issuer>,
         /// The APIs behind the gateway, by name: `[upstreams.NAME]`.

@@ -45,6 +45,7 @@ pub fn config(
     let mut check = Check { reader, surroundings, files: Vec::new(), lost_tables, line_ends };
     let server = server::server(root, &mut check);
     let admin = server::admin(root, &mut check);
+    let revocation = server::revocation(root);
     let log = server::log(root);
     let issuers = issuer::issuers(root, &mut check);
     let upstreams = upstream::upstreams(root, &mut check);
@@ -61,6 +62,7 @@ pub fn config(
     Some(Config {
         server: server?,
         admin: admin?,
+        revocation: revocation?,
         issuers: issuers?,
         upstreams: upstreams?,
         routes: routes?,

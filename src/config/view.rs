@@ -17,7 +17,14 @@ const REDACTED: &str = "[redacted]";
 pub fn redacted(config: &Config) -> Value {
     json!({
         "server": server(&config.server),
-        "admin": config.admin.as_ref().map(|admin| json!({ "listen": admin.listen.to_string() })),
+        "admin": config.admin.as_ref().map(|admin| json!({
+            "listen": admin.listen.to_string(),
+            "token": admin.token.as_ref().map(|_| REDACTED),
+        })),
+        "revocation": {
+            "lifetime": period(config.revocation.lifetime),
+            "max_entries": config.revocation.max_entries,
+        },
         "issuers": by_name(config.issuers.iter().map(|issuer| (&*issuer.name, self::issuer(issuer)))),
         "upstreams": by_name(config.upstreams.iter().map(|upstream| (&*upstream.name, self::upstream(upstream)))),
         "routes": config.routes.iter().map(|route| self::route(route, config)).collect::<Value>(),

@@ -128,8 +128,9 @@ pub struct Authenticated {
 }
 
 /// Finds out who calls: by the verdict that is remembered of the token, else by verifying it, for which the issuer's
-/// keys may have to be fetched. A token that is bound to its sender is taken with a proof of this request only, whatever
-/// is remembered. `None`: the request carries no credential, or the route does not look at any.
+/// keys may have to be fetched. Either way it must not have been revoked. A token that is bound to its sender is taken with
+/// a proof of this request only, whatever is remembered. `None`: the request carries no credential, or the route does not
+/// look at any.
 ///
 /// # Errors
 /// Why the credential is not accepted.
@@ -144,6 +145,7 @@ pub async fn authenticate(
     }
     let Some(credential) = extract::credential(asking.headers, asking.query())? else { return Ok(None) };
     let (held, cache) = verdict(snapshot, verdicts, route, credential.token, asking.now).await?;
+    snapshot.revocations.check(&held.principal, asking.now)?;
     let mut nonce = None;
     if credential.scheme == Scheme::Dpop || held.principal.binding.is_some() {
         nonce = asking.proves(credential, &held.principal, snapshot).await?;

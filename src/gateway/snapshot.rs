@@ -15,6 +15,7 @@ use crate::token::cache::{self, Epoch};
 use crate::token::checks::IssuerChecks;
 use crate::token::dpop::{self, Dpop};
 use crate::token::jwks::{self, Keeper};
+use crate::token::revocation::Revocations;
 
 use super::judge::Verdict;
 use super::metadata::{Metadata, Resource};
@@ -37,6 +38,8 @@ pub struct Snapshot {
     pub dpop: Dpop,
     /// Verdicts on tokens, judged by this config.
     pub verdicts: Arc<cache::Shared<Verdict>>,
+    /// What is refused before its end.
+    pub revocations: Arc<Revocations>,
     /// The routes' names, for logs and metrics.
     pub route_names: Vec<Arc<str>>,
     /// The upstreams' names, for logs and metrics.
@@ -79,6 +82,8 @@ pub struct Means {
     pub epoch: Arc<Epoch>,
     /// What proofs of possession are checked with.
     pub dpop: dpop::Means,
+    /// What is refused before its end.
+    pub revocations: Arc<Revocations>,
 }
 
 /// Why a valid config cannot be compiled: something that it names cannot be used on this machine.
@@ -137,6 +142,7 @@ impl Snapshot {
             metadata,
             dpop: Dpop::new(&config.dpop, &means.dpop),
             verdicts: cache::Shared::new(cache::Limits::default(), Arc::clone(&means.epoch)),
+            revocations: Arc::clone(&means.revocations),
             route_names: config.routes.iter().map(|route| Arc::clone(&route.name)).collect(),
             upstream_names: config.upstreams.iter().map(|upstream| Arc::clone(&upstream.name)).collect(),
             config,

@@ -54,6 +54,7 @@ pub struct Metrics {
     jwks_age: GaugeVec,
     jwks_keys: IntGaugeVec,
     jwks_fetches: IntCounterVec,
+    revocations: IntGauge,
     connections: IntGaugeVec,
     reloads: IntCounterVec,
     reload_succeeded: IntGauge,
@@ -131,6 +132,7 @@ impl Metrics {
             )),
             jwks_keys: families.gauges("tollgate_jwks_keys", "Usable keys", &["issuer"]),
             jwks_fetches: families.counters("tollgate_jwks_fetches_total", "Fetches of keys", &["issuer", "result"]),
+            revocations: families.add(IntGauge::new("tollgate_revocations", "Revocations in force")),
             connections: families.gauges("tollgate_connections", "Open client connections", &["listener"]),
             reloads: families.counters("tollgate_config_reloads_total", "Reloads of the configuration", &["result"]),
             reload_succeeded: families.add(IntGauge::new(
@@ -225,6 +227,11 @@ impl Metrics {
         // An error says that there was no such series.
         let _absent = self.jwks_age.remove_label_values(&[issuer]).is_err();
         let _absent = self.jwks_keys.remove_label_values(&[issuer]).is_err();
+    }
+
+    /// How many revocations are in force.
+    pub fn revocations(&self, in_force: usize) {
+        self.revocations.set(i64::try_from(in_force).unwrap_or(i64::MAX));
     }
 
     /// Counts a reload of the configuration.

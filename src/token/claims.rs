@@ -17,7 +17,7 @@ use crate::clock::UnixTime;
 const LAST_SECOND: f64 = 253_402_300_799.0;
 
 /// Claims that are a string when present.
-const STRINGS: [&str; 9] = ["iss", "sub", "jti", "client_id", "azp", "cid", "appid", "typ", "token_use"];
+const STRINGS: [&str; 10] = ["iss", "sub", "jti", "sid", "client_id", "azp", "cid", "appid", "typ", "token_use"];
 
 /// Claims that are a string or an array of strings when present.
 const LISTS: [&str; 3] = ["aud", "scope", "scp"];

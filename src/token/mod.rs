@@ -17,6 +17,7 @@ pub mod jwt;
 pub mod key;
 pub mod principal;
 mod profile;
+pub mod revocation;
 #[cfg(test)]
 pub mod testing;
 

@@ -5,6 +5,7 @@ use crate::config::table::{table, words};
 use crate::config::word::names::{FilePath, LogLevel, NonEmpty};
 use crate::config::word::net::{Listen, Network};
 use crate::config::word::quantity::{Count, Period, Size};
+use crate::config::word::secret::SecretSource;
 use crate::config::word::url::{OriginUrl, ServerUrl};
 
 table! {
@@ -68,6 +69,18 @@ table! {
     Admin, "[admin]" {
         /// The address of the admin listener.
         listen: Listen = "127.0.0.1:9090",
+        /// What `/revocations` asks for, as `Authorization: Bearer`. Without it, `/revocations` is there on loopback only.
+        token: SecretSource,
+    }
+}
+
+table! {
+    /// Refusing tokens before they expire, as `POST /revocations` of the admin listener orders it.
+    Revocation, "[revocation]" {
+        /// How long a revocation lasts that does not say so: at least as long as the longest-lived access token.
+        lifetime: Period = "24h",
+        /// Revocations that are held at once; more are refused.
+        max_entries: Count<1000000> = 10000,
     }
 }
 

@@ -3,8 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use super::Check;
+use super::files::Inline;
 use crate::config::diagnostic::{Code, Diagnostic, Span};
-use crate::config::model::{AccessLog, Admin, Limits, Log, Server, ServerTls, SubjectLog};
+use crate::config::model::{AccessLog, Admin, Limits, Log, Revocation, Server, ServerTls, SubjectLog};
 use crate::config::raw::{Root, server as raw};
 use crate::config::read::At;
 use crate::config::table::Field;
@@ -94,11 +95,20 @@ pub fn admin(root: &Root, check: &mut Check<'_, '_>) -> Option<Option<Admin>> {
         Field::Written { value, .. } => value,
     };
     if let Some((Listen(address), span)) = admin.listen.written().filter(|(listen, _)| !listen.0.ip().is_loopback()) {
-        let message = "the admin listener can be reached from other machines, and it has no login";
+        let message = "the admin listener can be reached from other machines, and shows its pages without a login";
         let help = format!("listen on \"127.0.0.1:{}\", or let a firewall keep others out", address.port());
         check.report(Diagnostic::new(Code::AdminExposed, message).at(span, "").help(help));
     }
-    Some(Some(Admin { listen: admin.listen.get()?.0 }))
+    let token = check.secret(&admin.token, Inline::Warned);
+    if !admin.token.is_absent() && token.is_none() {
+        return None;
+    }
+    Some(Some(Admin { listen: admin.listen.get()?.0, token }))
+}
+
+pub fn revocation(root: &Root) -> Option<Revocation> {
+    let revocation = root.revocation.or_empty()?;
+    Some(Revocation { lifetime: revocation.lifetime.get()?.0, max_entries: revocation.max_entries.get()?.0 })
 }
 
 pub fn log(root: &Root) -> Option<Log> {
