@@ -6,8 +6,12 @@
 mod authorize_refusals;
 #[path = "authority/certification/mod.rs"]
 mod certification;
+#[path = "authority/client_auth.rs"]
+mod client_auth;
 #[path = "authority/dpop.rs"]
 mod dpop;
+#[path = "authority/exchange.rs"]
+mod exchange;
 #[path = "authority/flows.rs"]
 mod flows;
 #[path = "authority/harness.rs"]
@@ -19,6 +23,8 @@ mod sample_api;
 #[path = "authority/signed.rs"]
 mod signed;
 mod support;
+#[path = "authority/tls.rs"]
+mod tls;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -56,14 +62,23 @@ fn both_metadata_documents_announce_what_works_and_nothing_else() {
         "authorization_response_iss_parameter_supported": true,
         "grant_types_supported": [
             "authorization_code", "refresh_token", "client_credentials", "urn:ietf:params:oauth:grant-type:device_code",
-            "password", "implicit",
+            "urn:ietf:params:oauth:grant-type:token-exchange", "password", "implicit",
         ],
-        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
-        "revocation_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
-        "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
         "dpop_signing_alg_values_supported": ["RS256", "ES256", "EdDSA", "PS256", "Ed25519"],
         "scopes_supported": ["orders:read", "orders:write"],
     });
+    let mut metadata = metadata;
+    let algorithms = metadata["dpop_signing_alg_values_supported"].clone();
+    let mut methods = vec!["client_secret_basic", "client_secret_post", "private_key_jwt"];
+    metadata["introspection_endpoint_auth_methods_supported"] = json!(methods);
+    methods.push("none");
+    for endpoint in ["token", "revocation", "introspection"] {
+        let name = format!("{endpoint}_endpoint_auth_methods_supported");
+        if endpoint != "introspection" {
+            metadata[name] = json!(methods);
+        }
+        metadata[format!("{endpoint}_endpoint_auth_signing_alg_values_supported")] = algorithms.clone();
+    }
     let mut openid = metadata.clone();
     openid["subject_types_supported"] = json!(["public"]);
     openid["id_token_signing_alg_values_supported"] = json!(["RS256", "ES256", "EdDSA", "PS256"]);

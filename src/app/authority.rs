@@ -1,13 +1,22 @@
 //! The settings of the embedded authority, from the config.
 
+use std::sync::Arc;
+
 use crate::authority::{
-    Client, ClientAuth, FaultSettings, Grant, RefreshLifetimes, Settings, SigningAlgorithm, TokenForm, User,
+    Client, ClientAuth, FaultSettings, Grant, RefreshLifetimes, Settings, SigningAlgorithm, Tls, TokenForm, User,
 };
 use crate::config::model;
+use crate::server::presented::{self, Authorities};
+use crate::server::tls::TlsError;
 
-pub(super) fn settings(authority: &model::Authority) -> Settings {
-    Settings {
+/// Reads the files of `[authority.tls]`.
+///
+/// # Errors
+/// The first that cannot be used.
+pub(super) fn settings(authority: &model::Authority) -> Result<Settings, TlsError> {
+    Ok(Settings {
         listen: authority.listen,
+        tls: authority.tls.as_ref().map(tls).transpose()?,
         issuer: authority.issuer.clone(),
         audience: authority.audience.clone(),
         token_lifetime: authority.token_lifetime,
@@ -26,7 +35,13 @@ pub(super) fn settings(authority: &model::Authority) -> Settings {
             .faults
             .as_ref()
             .map(|faults| FaultSettings { control: faults.control, on: faults.on.clone() }),
-    }
+    })
+}
+
+fn tls(files: &model::AuthorityTls) -> Result<Tls, TlsError> {
+    let server = presented::server_config(&files.certificate, &files.private_key)?;
+    let client_authorities = files.client_ca.as_deref().map(Authorities::read).transpose()?;
+    Ok(Tls { server: Arc::new(server), client_authorities })
 }
 
 fn user(user: &model::AuthorityUser) -> User {
@@ -49,9 +64,16 @@ fn client(client: &model::AuthorityClient) -> Client {
             model::AuthorityAuth::None => ClientAuth::None,
             model::AuthorityAuth::Basic => ClientAuth::Basic,
             model::AuthorityAuth::Post => ClientAuth::Post,
+            model::AuthorityAuth::PrivateKeyJwt => ClientAuth::PrivateKeyJwt,
+            model::AuthorityAuth::TlsClientAuth => ClientAuth::Tls,
+            model::AuthorityAuth::SelfSignedTls => ClientAuth::SelfSignedTls,
         }),
         signing_alg: signing.copied().unwrap_or_default(),
         access_tokens: if client.opaque_tokens { TokenForm::Opaque } else { TokenForm::Jwt },
+        jwks: client.jwks.clone(),
+        certificate_name: client.certificate_name.clone(),
+        certificates: client.certificates.clone(),
+        certificate_bound_access_tokens: client.certificate_bound_access_tokens,
         dpop_bound_access_tokens: client.dpop_bound_access_tokens,
         redirect_uris: client.redirect_uris.clone(),
         post_logout_redirect_uris: client.post_logout_redirect_uris.clone(),
@@ -64,6 +86,7 @@ fn client(client: &model::AuthorityClient) -> Client {
 fn grant(word: &str) -> Option<Grant> {
     match word {
         "device_code" => Some(Grant::DeviceCode),
+        "token_exchange" => Some(Grant::TokenExchange),
         word => Grant::from_name(word),
     }
 }

@@ -55,6 +55,9 @@ pub enum StartError {
         /// Why not.
         source: io::Error,
     },
+    /// The settings of the embedded authority do not fit together.
+    #[error("the embedded authority cannot start")]
+    Authority(#[source] io::Error),
     /// The certificate of the TLS listeners cannot be used.
     #[error("TLS cannot be served")]
     Tls(#[from] tls::TlsError),
@@ -251,7 +254,11 @@ fn files(settings: &model::ServerTls) -> tls::Files {
 fn bind_authority(settings: &model::Authority, clock: &Arc<dyn Clock>) -> Result<Authority, StartError> {
     let listen_failed =
         |source| StartError::Listen { what: "the embedded authority", address: settings.listen, source };
-    Authority::bind(authority::settings(settings), Arc::clone(clock)).map_err(listen_failed)
+    let bound = Authority::bind(authority::settings(settings)?, Arc::clone(clock));
+    bound.map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidInput => StartError::Authority(error),
+        _ => listen_failed(error),
+    })
 }
 
 fn addresses_of(listeners: &[Listener]) -> Addresses {

@@ -66,12 +66,19 @@ fn metadata(settings: &Settings, endpoints: &Endpoints) -> Value {
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": true,
         "grant_types_supported": names(Grant::ALL, |grant| grant.name()),
-        "token_endpoint_auth_methods_supported": names(ClientAuth::ALL, |auth| auth.name()),
-        "revocation_endpoint_auth_methods_supported": names(ClientAuth::ALL, |auth| auth.name()),
-        // A public client proves nothing, and so learns nothing.
-        "introspection_endpoint_auth_methods_supported": names(&[ClientAuth::Basic, ClientAuth::Post], |auth| auth.name()),
     });
-    document["dpop_signing_alg_values_supported"] = json!(SigningAlgorithm::names_for_clients());
+    let signing = json!(SigningAlgorithm::names_for_clients());
+    let offered: Vec<_> = ClientAuth::ALL.iter().copied().filter(|auth| auth.is_offered(settings)).collect();
+    // A public client proves nothing, and so learns nothing.
+    let proving: Vec<_> = offered.iter().copied().filter(|auth| *auth != ClientAuth::None).collect();
+    for (endpoint, methods) in [("token", &offered), ("revocation", &offered), ("introspection", &proving)] {
+        document[format!("{endpoint}_endpoint_auth_methods_supported")] = names(methods, |auth| auth.name());
+        document[format!("{endpoint}_endpoint_auth_signing_alg_values_supported")] = signing.clone();
+    }
+    if settings.tls.is_some() {
+        document["tls_client_certificate_bound_access_tokens"] = json!(true);
+    }
+    document["dpop_signing_alg_values_supported"] = signing;
     // A list without elements is left out (RFC 8414, section 3.2).
     if !scopes.is_empty() {
         document["scopes_supported"] = json!(scopes);

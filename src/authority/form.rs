@@ -5,8 +5,8 @@ use super::errors::{ErrorCode, OauthError};
 
 /// More parameters than any request of ours has.
 const MAX_PARAMETERS: usize = 64;
-/// Parameters that may come more than once: `resource` (RFC 8707, section 2).
-const REPEATABLE: &[&str] = &["resource"];
+/// Parameters that may come more than once (RFC 8707, section 2; RFC 8693, section 2.1).
+const REPEATABLE: &[&str] = &["resource", "audience"];
 
 /// The parameters of one request; those without a value count as absent (RFC 6749, section 3.2).
 #[derive(Debug)]

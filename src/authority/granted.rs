@@ -35,6 +35,11 @@ pub(super) struct Authorization {
     pub(super) gives_id_tokens: bool,
     /// `nonce` of the authorization request, for its ID tokens.
     pub(super) nonce: Option<String>,
+    /// Who acts in the subject's name: the claim `act` (RFC 8693, section 4.1).
+    pub(super) actor: Option<serde_json::Value>,
+    /// What the first token stood for of which this came by token exchange, however many were between. When that ends, so
+    /// does this.
+    pub(super) origin: Option<Arc<Authorization>>,
     revoked: AtomicBool,
 }
 
@@ -51,6 +56,8 @@ impl Authorization {
             claims: ClaimsRequest::default(),
             gives_id_tokens: false,
             nonce: None,
+            actor: None,
+            origin: None,
             revoked: AtomicBool::new(false),
         }
     }
@@ -89,7 +96,8 @@ impl Authorization {
 
     /// Whether it was ended.
     pub(super) fn is_revoked(&self) -> bool {
-        self.revoked.load(Ordering::Acquire)
+        let ended = |one: &Self| one.revoked.load(Ordering::Acquire);
+        ended(self) || self.origin.as_deref().is_some_and(ended)
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) async fn handle(state: &State, request: Request<Incoming>) -> Reply {
     let (head, body) = request.into_parts();
     let described = async {
         let form = intake::form(&head, body).await?;
-        let caller = clients::authenticate(&state.settings.clients, &head.headers, &form)?;
+        let caller = clients::authenticate(state, &head, &state.endpoints.introspect, &form)?;
         if !caller.authenticated {
             return Err(ErrorCode::InvalidClient.because("only a client that authenticates may introspect"));
         }
@@ -82,6 +82,9 @@ fn about(state: &State, authorization: &Authorization, scope: &str) -> Value {
     answer["client_id"] = json!(authorization.client);
     if !scope.is_empty() {
         answer["scope"] = json!(scope);
+    }
+    if let Some(actor) = &authorization.actor {
+        answer["act"] = actor.clone();
     }
     if let Some(user) = user {
         answer["username"] = json!(user.name);

@@ -59,7 +59,7 @@ use crate::server::plain;
 
 pub use self::keys::{NoKeys, OldKeys};
 pub use self::settings::{
-    Client, ClientAuth, FaultSettings, Grant, RefreshLifetimes, Settings, SigningAlgorithm, TokenForm, User,
+    Client, ClientAuth, FaultSettings, Grant, RefreshLifetimes, Settings, SigningAlgorithm, Tls, TokenForm, User,
 };
 
 /// An authority that holds its address and is about to serve.
@@ -104,8 +104,8 @@ impl Authority {
     /// As [`Authority::bind`].
     pub fn on(listener: TcpListener, settings: Settings, clock: Arc<dyn Clock>) -> io::Result<Self> {
         let endpoints = Endpoints::of(&settings.issuer).map_err(invalid)?;
-        if let Some(twice) = repeated(&settings.clients) {
-            return Err(invalid(format!("the authority has two clients with the id {twice}")));
+        if let Some(why) = settings.contradiction() {
+            return Err(invalid(why));
         }
         let wanted = settings.faults.as_ref();
         let control = wanted.and_then(|faults| faults.control).map(bind_control).transpose()?;
@@ -147,12 +147,13 @@ impl Authority {
         warn_of_discouraged_grants(&self.state.settings);
         warn_of_faults(&self.state, self.control_address());
         let (control, state, (stop, stopped)) = (self.control(), self.state, watch::channel(false));
+        let tls = state.settings.tls.as_ref().map(|tls| Arc::clone(&tls.server));
         let serving = async move {
             let handler = move |request, _stop| {
                 let state = Arc::clone(&state);
                 async move { answer(&state, request).await }
             };
-            let ended = plain::serve(self.listener, handler, shutdown).await;
+            let ended = plain::serve_over(self.listener, tls, handler, shutdown).await;
             stop.send_replace(true);
             ended
         };
@@ -224,12 +225,6 @@ async fn serve_control(listener: TcpListener, control: Control, mut stopped: wat
 
 fn invalid(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, why)
-}
-
-fn repeated(clients: &[Client]) -> Option<&str> {
-    let mut ids: Vec<_> = clients.iter().map(|client| client.id.as_str()).collect();
-    ids.sort_unstable();
-    ids.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
 }
 
 /// Answers a request, for scripts of other origins too where they may ask.

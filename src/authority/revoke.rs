@@ -19,7 +19,7 @@ pub(super) async fn handle(state: &State, request: Request<Incoming>) -> Reply {
     let (head, body) = request.into_parts();
     let revoked = async {
         let form = intake::form(&head, body).await?;
-        let caller = clients::authenticate(&state.settings.clients, &head.headers, &form)?;
+        let caller = clients::authenticate(state, &head, &state.endpoints.revoke, &form)?;
         let token = form.get("token").ok_or_else(|| ErrorCode::InvalidRequest.because("token is missing"))?;
         revoke(state, &caller.client.id, token)
     };

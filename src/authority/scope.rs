@@ -9,6 +9,9 @@ use super::settings::Client;
 /// More resources than a developer would name in one request.
 const MAX_RESOURCES: usize = 8;
 
+/// Bytes of the name of an audience.
+const MAX_NAME: usize = 512;
+
 /// Scopes that speak to the authority about a person, so that they are never granted unasked, nor to a client alone.
 const OF_PERSONS: [&str; 2] = ["openid", "offline_access"];
 
@@ -68,6 +71,23 @@ pub(super) fn resources(form: &Form) -> Result<Vec<String>, OauthError> {
         return Err(ErrorCode::InvalidTarget.because("there are too many resources"));
     }
     Ok(resources)
+}
+
+/// Where an exchanged token is meant for: URIs by `resource`, names by `audience` (RFC 8693, section 2.1).
+pub(super) fn targets(form: &Form) -> Result<Vec<String>, OauthError> {
+    let mut targets = resources(form)?;
+    for name in form.all("audience") {
+        if name.len() > MAX_NAME || name.chars().any(char::is_control) {
+            return Err(ErrorCode::InvalidTarget.because("an audience is too long, or not plain text"));
+        }
+        if !targets.iter().any(|known| known == name) {
+            targets.push(name.to_owned());
+        }
+    }
+    if targets.len() > MAX_RESOURCES {
+        return Err(ErrorCode::InvalidTarget.because("there are too many resources and audiences"));
+    }
+    Ok(targets)
 }
 
 /// The resources of a token request: some of those that were `granted`, or all (RFC 8707, section 2.2).

@@ -2,10 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ServerConfig;
+use rustls_pki_types::CertificateDer;
+
+use super::jwk::PublicKey;
 use crate::faults::Order;
 use crate::secret::Secret;
+use crate::server::certificate::CertificateName;
+use crate::server::presented::Authorities;
 
 pub use super::granted::RefreshLifetimes;
 pub use super::keys::SigningAlgorithm;
@@ -15,6 +22,8 @@ pub use super::keys::SigningAlgorithm;
 pub struct Settings {
     /// Where it listens; port 0 lets the system choose.
     pub listen: SocketAddr,
+    /// Serving TLS; the issuer then begins with https.
+    pub tls: Option<Tls>,
     /// Its issuer identifier, the `iss` of its tokens and the base of its endpoints, byte by byte. A URL with http or
     /// https, without query and fragment (RFC 8414, section 2); a path is fine.
     pub issuer: String,
@@ -40,6 +49,16 @@ pub struct Settings {
     pub faults: Option<FaultSettings>,
 }
 
+/// Serving TLS.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// Certificate and key. It should ask clients for certificates and take any, as
+    /// [`crate::server::presented::server_config`] does: what they prove is the authority's to decide.
+    pub server: Arc<ServerConfig>,
+    /// Who vouches for the certificates of `tls_client_auth`; without it nobody authenticates so.
+    pub client_authorities: Option<Authorities>,
+}
+
 /// Faults on purpose, for tests of clients.
 #[derive(Debug, Clone, Default)]
 pub struct FaultSettings {
@@ -53,6 +72,21 @@ impl Settings {
     /// The client of that id.
     pub(super) fn client(&self, id: &str) -> Option<&Client> {
         self.clients.iter().find(|client| client.id == id)
+    }
+
+    /// What in them does not fit together, if anything.
+    pub(super) fn contradiction(&self) -> Option<String> {
+        let mut ids: Vec<_> = self.clients.iter().map(|client| client.id.as_str()).collect();
+        ids.sort_unstable();
+        if let Some(pair) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Some(format!("the authority has two clients with the id {}", pair[0]));
+        }
+        if self.tls.is_some() && !self.issuer.starts_with("https:") {
+            return Some("the authority serves TLS, so its issuer has to begin with https".into());
+        }
+        self.clients.iter().find_map(|client| {
+            client.contradiction(self).map(|why| format!("the authority's client {} {why}", client.id))
+        })
     }
 }
 
@@ -86,6 +120,15 @@ pub struct Client {
     pub signing_alg: SigningAlgorithm,
     /// The form of its access tokens.
     pub access_tokens: TokenForm,
+    /// Its public keys, a JWK Set, for `private_key_jwt`.
+    pub jwks: Option<serde_json::Value>,
+    /// The name in its certificate, for `tls_client_auth`.
+    pub certificate_name: Option<CertificateName>,
+    /// The certificates that it may show, for `self_signed_tls_client_auth`.
+    pub certificates: Vec<CertificateDer<'static>>,
+    /// Whether all its access tokens are bound to the certificate of the connection that asks for them (RFC 8705, section
+    /// 3.4).
+    pub certificate_bound_access_tokens: bool,
     /// Whether all its access tokens are bound to a key (RFC 9449, section 5.2). Otherwise those are that it asks for with
     /// a proof.
     pub dpop_bound_access_tokens: bool,
@@ -107,7 +150,33 @@ impl Client {
 
     /// Whether it has nothing to prove itself with.
     pub(super) fn is_public(&self) -> bool {
-        self.secret.is_none()
+        self.secret.is_none() && !self.auth.is_some_and(ClientAuth::is_by_key)
+    }
+
+    /// Whether its access tokens are always bound, so that none can come through a browser, which proves nothing.
+    pub(super) fn has_bound_tokens(&self) -> bool {
+        self.dpop_bound_access_tokens || self.certificate_bound_access_tokens
+    }
+
+    fn contradiction(&self, settings: &Settings) -> Option<&'static str> {
+        let listed = self.jwks.as_ref().and_then(|set| set["keys"].as_array());
+        let has_key = listed.is_some_and(|keys| keys.iter().any(|jwk| PublicKey::read(jwk).is_ok()));
+        if self.auth.is_some_and(|auth| !auth.is_offered(settings)) {
+            return Some(
+                "authenticates by its certificate, and the authority does not serve TLS or trusts no one to sign it",
+            );
+        }
+        if self.certificate_bound_access_tokens && settings.tls.is_none() {
+            return Some("has tokens that are bound to a certificate, and the authority does not serve TLS");
+        }
+        match self.auth {
+            Some(ClientAuth::PrivateKeyJwt) if !has_key => {
+                Some("has no public RSA, P-256 or Ed25519 key in its JWK Set")
+            }
+            Some(ClientAuth::Tls) if self.certificate_name.is_none() => Some("has no name in a certificate"),
+            Some(ClientAuth::SelfSignedTls) if self.certificates.is_empty() => Some("has no certificate"),
+            _ => None,
+        }
     }
 }
 
@@ -134,6 +203,8 @@ pub enum Grant {
     DeviceCode,
     /// The client knows the person's password (RFC 6749, section 4.3). Discouraged (RFC 9700, section 2.4).
     Password,
+    /// A token for one that somebody else gave the client (RFC 8693).
+    TokenExchange,
     /// Tokens come through the browser (RFC 6749, section 4.2; OpenID Connect Core 1.0, sections 3.2 and 3.3).
     /// Discouraged (RFC 9700, section 2.1.2).
     Implicit,
@@ -146,6 +217,7 @@ impl Grant {
         Self::RefreshToken,
         Self::ClientCredentials,
         Self::DeviceCode,
+        Self::TokenExchange,
         Self::Password,
         Self::Implicit,
     ];
@@ -158,6 +230,7 @@ impl Grant {
             Self::RefreshToken => "refresh_token",
             Self::ClientCredentials => "client_credentials",
             Self::DeviceCode => "urn:ietf:params:oauth:grant-type:device_code",
+            Self::TokenExchange => "urn:ietf:params:oauth:grant-type:token-exchange",
             Self::Password => "password",
             Self::Implicit => "implicit",
         }
@@ -180,7 +253,11 @@ impl Grant {
                 "the client gets to see the password, people learn to type it anywhere, and no second factor fits in \
                  (RFC 9700, section 2.4); use authorization_code with PKCE",
             ),
-            Self::AuthorizationCode | Self::RefreshToken | Self::ClientCredentials | Self::DeviceCode => None,
+            Self::AuthorizationCode
+            | Self::RefreshToken
+            | Self::ClientCredentials
+            | Self::DeviceCode
+            | Self::TokenExchange => None,
         }
     }
 }
@@ -194,11 +271,32 @@ pub enum ClientAuth {
     Basic,
     /// The secret in the body (ibid.).
     Post,
+    /// A statement that it signs (RFC 7523, section 2.2).
+    PrivateKeyJwt,
+    /// A certificate of its name, which somebody vouches for (RFC 8705, section 2.1).
+    Tls,
+    /// A certificate that it has registered (RFC 8705, section 2.2).
+    SelfSignedTls,
 }
 
 impl ClientAuth {
     /// All that the authority offers.
-    pub const ALL: &'static [Self] = &[Self::Basic, Self::Post, Self::None];
+    pub const ALL: &'static [Self] =
+        &[Self::Basic, Self::Post, Self::PrivateKeyJwt, Self::Tls, Self::SelfSignedTls, Self::None];
+
+    /// Whether it proves that the client has a private key.
+    const fn is_by_key(self) -> bool {
+        matches!(self, Self::PrivateKeyJwt | Self::Tls | Self::SelfSignedTls)
+    }
+
+    /// Whether an authority of these settings can check it.
+    pub(super) fn is_offered(self, settings: &Settings) -> bool {
+        match self {
+            Self::None | Self::Basic | Self::Post | Self::PrivateKeyJwt => true,
+            Self::Tls => settings.tls.as_ref().is_some_and(|tls| tls.client_authorities.is_some()),
+            Self::SelfSignedTls => settings.tls.is_some(),
+        }
+    }
 
     /// Its name in client and server metadata (RFC 7591, section 2).
     #[must_use]
@@ -207,6 +305,9 @@ impl ClientAuth {
             Self::None => "none",
             Self::Basic => "client_secret_basic",
             Self::Post => "client_secret_post",
+            Self::PrivateKeyJwt => "private_key_jwt",
+            Self::Tls => "tls_client_auth",
+            Self::SelfSignedTls => "self_signed_tls_client_auth",
         }
     }
 }
@@ -225,6 +326,10 @@ pub(super) mod tests_support {
             auth: None,
             signing_alg: SigningAlgorithm::default(),
             access_tokens: TokenForm::default(),
+            jwks: None,
+            certificate_name: None,
+            certificates: Vec::new(),
+            certificate_bound_access_tokens: false,
             dpop_bound_access_tokens: false,
             redirect_uris: Vec::new(),
             post_logout_redirect_uris: Vec::new(),

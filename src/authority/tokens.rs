@@ -31,6 +31,7 @@ pub(super) struct AccessToken<'a> {
     scopes: Vec<String>,
     resources: Vec<String>,
     bound: Bound,
+    form: TokenForm,
     lifetime: u64,
 }
 
@@ -68,6 +69,7 @@ impl<'a> AccessToken<'a> {
             scopes: authorization.scopes.clone(),
             resources: authorization.resources.clone(),
             bound: Bound::default(),
+            form: client.access_tokens,
             lifetime: state.settings.token_lifetime.as_secs(),
         }
     }
@@ -75,6 +77,16 @@ impl<'a> AccessToken<'a> {
     /// For a part of it only.
     pub(super) fn narrowed(self, scopes: Vec<String>, resources: Vec<String>) -> Self {
         Self { scopes, resources, ..self }
+    }
+
+    /// As a JWT, whatever the client usually gets.
+    pub(super) fn into_jwt(self) -> Self {
+        Self { form: TokenForm::Jwt, ..self }
+    }
+
+    /// That ends by `end`.
+    pub(super) fn until(self, end: UnixTime, now: UnixTime) -> Self {
+        Self { lifetime: self.lifetime.min(end.since(now).as_secs()), ..self }
     }
 
     /// Only for whoever proves this.
@@ -98,7 +110,7 @@ impl<'a> AccessToken<'a> {
             expires: now.secs().saturating_add_unsigned(self.lifetime),
             scope: scope.clone(),
         };
-        let token = match self.client.access_tokens {
+        let token = match self.form {
             TokenForm::Jwt => {
                 let claims = self.claims(state, &record);
                 faults::jws(state, keys, &[Place::AccessToken], (self.client.signing_alg, "at+jwt"), claims)?
@@ -128,6 +140,9 @@ impl<'a> AccessToken<'a> {
         }
         if !record.scope.is_empty() {
             claims["scope"] = json!(record.scope);
+        }
+        if let Some(actor) = &authorization.actor {
+            claims["act"] = actor.clone();
         }
         if let Some(confirmation) = record.bound.confirmation() {
             claims["cnf"] = confirmation;

@@ -2,7 +2,8 @@
 //! for, by scope and by the `claims` parameter.
 //!
 //! The token comes in the header (RFC 6750; RFC 9449, section 7.1) or in a form, not in the URL, and in one of them only.
-//! A token that is bound to a key counts only with a proof by that key, and never as a bearer token.
+//! A token that is bound to a key counts only with a proof by that key, and never as a bearer token; one that is bound to
+//! a certificate counts only on a connection with that certificate.
 
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, request};
@@ -10,7 +11,7 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 
 use super::State;
-use super::bound::Bound;
+use super::bound::{self, Bound};
 use super::claims;
 use super::dpop;
 use super::errors::{ErrorCode, OauthError};
@@ -80,6 +81,7 @@ fn describe(state: &State, head: &request::Parts, scheme: Scheme, token: &str) -
             Scheme::Bearer => None,
             Scheme::Dpop => Some(proven(state, head, token)?),
         },
+        certificate: bound::certificate(head),
     };
     let now = state.clock.now();
     let shelves = state.store.lock();

@@ -218,7 +218,8 @@ codes! {
     DuplicateUser = "duplicate-user", Error;
     /// Two clients have the same id.
     DuplicateClient = "duplicate-client", Error;
-    /// A grant or way to authenticate that needs a client secret, for a client without one, or the other way round.
+    /// The grants of a client of the authority, its way to authenticate, and the secret, keys or certificates that it has do
+    /// not fit together.
     ClientAuth = "client-auth", Error;
     /// A client of the authority has a grant that sends browsers back, but no redirect URI.
     RedirectUri = "redirect-uri", Error;

@@ -10,10 +10,12 @@ use std::time::Duration;
 use http::HeaderName;
 use ipnet::IpNet;
 use jsonwebtoken::Algorithm;
+use rustls_pki_types::CertificateDer;
 
 use crate::faults::Order;
 use crate::pattern::{HostPattern, MethodSet, PathPattern};
 use crate::secret::Secret;
+use crate::server::certificate::CertificateName;
 
 /// One whole, valid configuration.
 #[derive(Debug, Clone)]
@@ -389,6 +391,8 @@ pub enum SubjectLog {
 pub struct Authority {
     /// Where it listens; loopback unless `allow_remote`.
     pub listen: SocketAddr,
+    /// `[authority.tls]`
+    pub tls: Option<AuthorityTls>,
     /// Its issuer identifier, also the base of its endpoints.
     pub issuer: String,
     /// `aud` of its access tokens when a client asks for no resource.
@@ -426,6 +430,17 @@ pub struct AuthorityFaults {
     pub on: Vec<Order>,
 }
 
+/// `[authority.tls]`: files as absolute paths.
+#[derive(Debug, Clone)]
+pub struct AuthorityTls {
+    /// PEM file with the certificate chain.
+    pub certificate: PathBuf,
+    /// PEM file with the private key.
+    pub private_key: PathBuf,
+    /// PEM file with the authorities of client certificates.
+    pub client_ca: Option<PathBuf>,
+}
+
 /// `[[authority.users]]`
 #[derive(Debug, Clone)]
 pub struct AuthorityUser {
@@ -456,6 +471,14 @@ pub struct AuthorityClient {
     pub opaque_tokens: bool,
     /// The JOSE name of the algorithm that its tokens are signed with (`signing_alg`, default RS256).
     pub signing_alg: &'static str,
+    /// Its public keys, a JWK Set.
+    pub jwks: Option<serde_json::Value>,
+    /// The name in its certificate.
+    pub certificate_name: Option<CertificateName>,
+    /// The certificates of which it shows one.
+    pub certificates: Vec<CertificateDer<'static>>,
+    /// Whether all its access tokens are bound to a certificate (`tls_client_certificate_bound_access_tokens`).
+    pub certificate_bound_access_tokens: bool,
     /// Whether all its access tokens are bound to a key (`dpop_bound_access_tokens`, default false).
     pub dpop_bound_access_tokens: bool,
     /// Where browsers may be sent back to, as written.
@@ -477,4 +500,10 @@ pub enum AuthorityAuth {
     Basic,
     /// `client_secret_post`
     Post,
+    /// `private_key_jwt`
+    PrivateKeyJwt,
+    /// `tls_client_auth`
+    TlsClientAuth,
+    /// `self_signed_tls_client_auth`
+    SelfSignedTls,
 }

@@ -3,6 +3,7 @@
 //! Every problem is collected; a part that is broken already is left out of further checks rather than reported twice.
 
 mod authority;
+mod client_auth;
 mod dpop;
 mod faults;
 mod files;

@@ -5,10 +5,14 @@
 //! told from HTTP/1.1 by its preface under the same bound, and a drain lets requests in flight end. What hyper's
 //! parser refuses by itself (broken framing, too many fields) is answered by hyper with a bare 400 or 431 and a close.
 
+pub mod certificate;
 mod connection;
+mod der;
+pub mod distinguished;
 mod gather;
 mod listen;
 pub mod plain;
+pub mod presented;
 #[cfg(test)]
 mod tests;
 pub mod tls;

@@ -1,9 +1,9 @@
 //! A small HTTP/1.1 server for side jobs, such as the development authority and the sample API: one listener, one
-//! handler, any tokio runtime.
+//! handler, any tokio runtime, in cleartext or over TLS.
 //!
-//! It promises bounds on everything that a client can take: connections, header size and time, body size and time, and
-//! the time that open connections get when the server is told to stop. It refuses nothing by itself; the handler
-//! answers. The gateway's own listeners are not served by it: they need workers, TLS and HTTP/2.
+//! It promises bounds on everything that a client can take: connections, the time of a handshake, header size and time,
+//! body size and time, and the time that open connections get when the server is told to stop. It refuses nothing by
+//! itself; the handler answers. The gateway's own listeners are not served by it: they need workers and HTTP/2.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -21,13 +21,20 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+
+use super::presented::Presented;
 
 /// Connections open at once; more wait in the kernel's backlog.
 const MAX_CONNECTIONS: usize = 512;
+/// From the accepted connection to the end of its TLS handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// From the first byte of a request, or the last one of the request before it, to the end of the head.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of one request head.
@@ -58,8 +65,28 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
+    serve_over(listener, None, handler, shutdown).await
+}
+
+/// As [`serve`], over TLS if `tls` says how. What a client [`Presented`] there is an extension of its requests.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn serve_over<H, F, B>(
+    listener: std::net::TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+    handler: H,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()>
+where
+    H: Fn(Request<Incoming>, Stop) -> F + Clone + Send + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
+    let tls = tls.map(TlsAcceptor::from);
     let (stop, stopped) = watch::channel(false);
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
@@ -71,7 +98,8 @@ where
             Some(_) = connections.join_next() => continue,
             accepted = accept(&listener, &places) => accepted,
         };
-        connections.spawn(converse(stream, place, handler.clone(), Stop(stopped.clone())));
+        let (tls, handler, stop) = (tls.clone(), handler.clone(), Stop(stopped.clone()));
+        connections.spawn(greet(stream, place, tls, handler, stop));
     }
     drop((listener, stopped));
     stop.send_replace(true);
@@ -107,8 +135,14 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, 
     }
 }
 
-async fn converse<H, F, B>(stream: TcpStream, place: OwnedSemaphorePermit, handler: H, stop: Stop)
-where
+/// One connection: a handshake, if there is to be one, and then its requests.
+async fn greet<H, F, B>(
+    stream: TcpStream,
+    place: OwnedSemaphorePermit,
+    tls: Option<TlsAcceptor>,
+    handler: H,
+    stop: Stop,
+) where
     H: Fn(Request<Incoming>, Stop) -> F + Send + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
@@ -117,8 +151,34 @@ where
     let _place = place;
     // Small answers and events must not wait for a full segment; a socket that refuses the option still works.
     let _ = stream.set_nodelay(true);
+    let Some(tls) = tls else { return converse(stream, None, handler, stop).await };
+    let shaken = tokio::select! {
+        shaken = timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)) => shaken,
+        () = stop.clone().stopped() => return,
+    };
+    match shaken {
+        Ok(Ok(stream)) => {
+            let presented = Presented::on(stream.get_ref().1);
+            converse(stream, presented, handler, stop).await;
+        }
+        Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+        Err(_) => tracing::debug!("a TLS handshake did not end in time"),
+    }
+}
+
+async fn converse<S, H, F, B>(stream: S, presented: Option<Presented>, handler: H, stop: Stop)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    H: Fn(Request<Incoming>, Stop) -> F + Send + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
     let for_handler = stop.clone();
-    let service = service_fn(move |request| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        if let Some(presented) = &presented {
+            request.extensions_mut().insert(presented.clone());
+        }
         let answer = handler(request, for_handler.clone());
         async move { Ok::<_, Infallible>(answer.await) }
     });

@@ -77,7 +77,7 @@ pub fn server_config(files: &Files) -> Result<ServerConfig, TlsError> {
     Ok(config)
 }
 
-fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
+pub(super) fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
     let mut store = RootCertStore::empty();
     for certificate in certificates(path)? {
         store.add(certificate).map_err(|source| TlsError::Refused { path: path.into(), source })?;
@@ -85,12 +85,12 @@ fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
     Ok(store)
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let chain: Vec<_> =
         CertificateDer::pem_file_iter(path).map_err(pem(path))?.collect::<Result<_, _>>().map_err(pem(path))?;
     if chain.is_empty() { Err(TlsError::NoCertificate(path.into())) } else { Ok(chain) }
 }
 
-fn pem(path: &Path) -> impl Fn(rustls_pki_types::pem::Error) -> TlsError + '_ {
+pub(super) fn pem(path: &Path) -> impl Fn(rustls_pki_types::pem::Error) -> TlsError + '_ {
     move |source| TlsError::Pem { path: path.into(), source }
 }

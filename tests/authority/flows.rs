@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Method;
 use serde_json::{Value, json};
-use tollgate::authority::{Client, Grant, TokenForm};
+use tollgate::authority::{Client, Grant, Settings, TokenForm};
 use tollgate::secret::{Secret, sha256};
 use url::Url;
 
@@ -26,6 +26,11 @@ pub fn start() -> Running {
 
 /// With clients changed before the start.
 pub fn start_with(change: impl FnMut(&mut Client)) -> Running {
+    start_and(|settings| settings.clients.iter_mut().for_each(change))
+}
+
+/// With settings changed before the start.
+pub fn start_and(change: impl FnOnce(&mut Settings)) -> Running {
     Running::with(|settings| {
         let model = settings.clients[0].clone();
         let grants =
@@ -47,10 +52,10 @@ pub fn start_with(change: impl FnMut(&mut Client)) -> Running {
             Client { access_tokens: TokenForm::Opaque, ..client("opaque", Some("web-secret")) },
             Client { grants: vec![Grant::AuthorizationCode], ..client("code-only", Some("web-secret")) },
         ]);
-        settings.clients.iter_mut().for_each(change);
         let claims = json!({ "name": "Alice", "email": "a@b", "department": "sales", "iss": "evil" });
         settings.users[0].claims = claims.as_object().unwrap().clone().into_iter().collect();
         settings.users[0].sub = "u-alice".into();
+        change(settings);
     })
 }
 
@@ -66,9 +71,14 @@ impl<'a> Browser<'a> {
     }
 
     pub fn send(&self, method: Method, path: &str, body: &str) -> Answer {
+        self.send_with(&[], method, path, body)
+    }
+
+    /// With headers of the browser's own.
+    pub fn send_with(&self, own: &[(&str, String)], method: Method, path: &str, body: &str) -> Answer {
         let cookies = self.cookies.borrow().iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>();
         let headers = [("cookie", cookies.join("; ")), ("content-type", "application/x-www-form-urlencoded".into())];
-        let answer = self.authority.send(method, path, &headers, body);
+        let answer = self.authority.send(method, path, &[&headers, own].concat(), body);
         for cookie in answer.headers.get_all("set-cookie") {
             let cookie = cookie.to_str().unwrap();
             assert!(cookie.contains("; HttpOnly; SameSite=Lax"), "{cookie}");

@@ -14,9 +14,14 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
+use tokio_rustls::TlsConnector;
 use tollgate::authority::{
     Authority, Client, ClientAuth, Control, Grant, RefreshLifetimes, Settings, SigningAlgorithm, TokenForm, User,
 };
@@ -45,6 +50,10 @@ pub fn settings(issuer: &str) -> Settings {
         auth: None,
         signing_alg: SigningAlgorithm::Rs256,
         access_tokens: TokenForm::Jwt,
+        jwks: None,
+        certificate_name: None,
+        certificates: Vec::new(),
+        certificate_bound_access_tokens: false,
         dpop_bound_access_tokens: false,
         redirect_uris: Vec::new(),
         post_logout_redirect_uris: Vec::new(),
@@ -53,6 +62,7 @@ pub fn settings(issuer: &str) -> Settings {
     };
     Settings {
         listen: "127.0.0.1:0".parse().unwrap(),
+        tls: None,
         issuer: issuer.to_owned(),
         audience: "https://api.example".into(),
         token_lifetime: Duration::from_millis(300_900),
@@ -172,19 +182,43 @@ impl Running {
 
 /// One request on a connection of its own.
 pub fn send(address: SocketAddr, method: Method, path: &str, headers: &[(&str, String)], body: &[u8]) -> Answer {
+    let request = request(address, method, path, headers, body);
+    runtime().block_on(async { exchange(TcpStream::connect(address).await.unwrap(), request).await })
+}
+
+/// The same over TLS.
+pub fn send_over(tls: Arc<ClientConfig>, address: SocketAddr, request: Request<Full<Bytes>>) -> Answer {
+    let name = ServerName::try_from(address.ip().to_string()).unwrap();
+    runtime().block_on(async {
+        let stream = TcpStream::connect(address).await.unwrap();
+        exchange(TlsConnector::from(tls).connect(name, stream).await.unwrap(), request).await
+    })
+}
+
+/// A request as [`send`] sends it.
+pub fn request(
+    address: SocketAddr,
+    method: Method,
+    path: &str,
+    headers: &[(&str, String)],
+    body: &[u8],
+) -> Request<Full<Bytes>> {
     let mut request = Request::builder().method(method).uri(path).header("host", address.to_string());
     for (name, value) in headers {
         request = request.header(*name, value.as_bytes());
     }
-    let request = request.body(Full::new(Bytes::copy_from_slice(body))).unwrap();
-    runtime().block_on(async {
-        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
-        tokio::spawn(connection);
-        let (head, body) = sender.send_request(request).await.unwrap().into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        Answer { status: head.status.as_u16(), headers: head.headers, body }
-    })
+    request.body(Full::new(Bytes::copy_from_slice(body))).unwrap()
+}
+
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    request: Request<Full<Bytes>>,
+) -> Answer {
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let (head, body) = sender.send_request(request).await.unwrap().into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    Answer { status: head.status.as_u16(), headers: head.headers, body }
 }
 
 /// A whole response.

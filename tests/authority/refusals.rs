@@ -54,7 +54,6 @@ fn client_cases() -> Vec<Case> {
         ("not base64", raw("Basic machine:machine-secret"), grant(), 401, "invalid_client"),
         ("no colon", raw(&format!("Basic {}", STANDARD.encode("machine"))), grant(), 401, "invalid_client"),
         ("a broken escape", basic("machine", "100%"), grant(), 401, "invalid_client"),
-        ("an assertion", None, with("client_id=machine&client_assertion=x"), 401, "invalid_client"),
         ("two ways at once", good(), with(POST), 400, "invalid_request"),
         ("a secret beside Basic", good(), with("client_secret=machine-secret"), 400, "invalid_request"),
         ("another client beside Basic", good(), with("client_id=scopeless"), 400, "invalid_request"),

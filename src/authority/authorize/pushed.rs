@@ -44,7 +44,7 @@ pub(in super::super) async fn handle(state: &State, request: Request<Incoming>) 
 }
 
 async fn push(state: &State, head: &request::Parts, form: &Form) -> Result<Value, OauthError> {
-    let caller = clients::authenticate(&state.settings.clients, &head.headers, form)?;
+    let caller = clients::authenticate(state, head, &state.endpoints.pushed, form)?;
     if form.get("request_uri").is_some() {
         return Err(ErrorCode::InvalidRequest.because("a pushed request is not a reference to another one"));
     }

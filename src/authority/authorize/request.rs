@@ -244,7 +244,7 @@ fn response_type(client: &Client, kind: Option<ResponseType>, form: &Form) -> Re
             Err(ErrorCode::UnauthorizedClient
                 .because(format!("the response type {name} needs the grant {}", grant.name())))
         }
-        None if kind.token && client.dpop_bound_access_tokens => Err(ErrorCode::UnauthorizedClient
+        None if kind.token && client.has_bound_tokens() => Err(ErrorCode::UnauthorizedClient
             .because("this client's access tokens are bound, and a browser that brings one proves nothing")),
         None => Ok(kind),
     }

@@ -78,7 +78,7 @@ pub(super) async fn handle(state: &State, request: Request<Incoming>) -> Reply {
 }
 
 fn begin(state: &State, head: &request::Parts, form: &Form) -> Result<Value, OauthError> {
-    let client = clients::authenticate(&state.settings.clients, &head.headers, form)?.client;
+    let client = clients::authenticate(state, head, &state.endpoints.device_authorization, form)?.client;
     if !client.may(Grant::DeviceCode) {
         return Err(ErrorCode::UnauthorizedClient.because("this client is not registered for the device flow"));
     }

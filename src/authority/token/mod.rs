@@ -6,6 +6,7 @@
 mod authorization_code;
 mod client_credentials;
 mod device_code;
+mod exchange;
 mod password;
 mod refresh;
 
@@ -60,7 +61,7 @@ async fn respond(state: &State, head: &request::Parts, form: Result<Form, OauthE
 
 async fn exchange(state: &State, head: &request::Parts, form: &Form) -> Result<Value, OauthError> {
     let keys = state.keys.current().await.map_err(|fault| ErrorCode::ServerError.because(fault.to_string()))?;
-    let Caller { client, authenticated } = clients::authenticate(&state.settings.clients, &head.headers, form)?;
+    let Caller { client, authenticated } = clients::authenticate(state, head, &state.endpoints.token, form)?;
     let bound = Bound::by(state, head, &state.endpoints.token, client)?;
     grant(state, &keys, &Asked { client, authenticated, bound, form })
 }
@@ -95,6 +96,7 @@ fn grant(state: &State, keys: &KeySet, asked: &Asked<'_>) -> Result<Value, Oauth
         Grant::RefreshToken => refresh::grant(state, keys, asked),
         Grant::ClientCredentials => client_credentials::grant(state, keys, asked),
         Grant::DeviceCode => device_code::grant(state, keys, asked),
+        Grant::TokenExchange => exchange::grant(state, keys, asked),
         Grant::Password => password::grant(state, keys, asked),
         Grant::Implicit => Err(not_offered()),
     }

@@ -35,8 +35,8 @@ table! {
         dpop_nonce: bool = false,
         /// Whether it may listen off loopback.
         allow_remote: bool = false,
-        /// Serving TLS.
-        tls: AuthorityTls => later,
+        /// Serving TLS. The issuer then begins with `https`.
+        tls: AuthorityTls,
         /// Faults to make on purpose, for tests of clients.
         faults: AuthorityFaults,
         /// What scopes mean, in words for the page that asks the person to agree.
@@ -55,6 +55,9 @@ table! {
         certificate: FilePath => required,
         /// PEM file with the private key.
         private_key: FilePath => required,
+        /// PEM file with the authorities that vouch for the certificates of `tls_client_auth`. Any certificate is taken in the
+        /// handshake; what it proves is decided by the client's registration.
+        client_ca: FilePath,
     }
 }
 
@@ -105,13 +108,13 @@ table! {
         id: NonEmpty => required,
         /// Its secret. Without it the client is public.
         secret: SecretSource,
-        /// The grants that it may use: `authorization_code`, `refresh_token`, `client_credentials`, `device_code`, and the
-        /// discouraged `implicit` and `password`; later also `token_exchange`. Empty: it only introspects.
+        /// The grants that it may use: `authorization_code`, `refresh_token`, `client_credentials`, `device_code`,
+        /// `token_exchange`, and the discouraged `implicit` and `password`. Empty: it only introspects.
         grants: PerhapsEmpty<Grant> => required,
         /// The scopes that it may ask for.
         scopes: List<Scope>,
         /// How it authenticates: `client_secret_basic` or `client_secret_post`, default either; `none` for a public
-        /// client. Later also `private_key_jwt` and `tls_client_auth`.
+        /// client; `private_key_jwt` (RFC 7523); `tls_client_auth` or `self_signed_tls_client_auth` (RFC 8705).
         auth: AuthWord,
         /// The form of its access tokens: `jwt`, or `opaque`, which only introspection understands.
         access_tokens: TokenForm = "jwt",
@@ -129,8 +132,23 @@ table! {
         backchannel_logout_uri: WebUrl,
         /// Where the client hears of a logout, by the browser.
         frontchannel_logout_uri: WebUrl,
-        /// A file with the client's public keys.
-        jwks_file: FilePath => later,
+        /// A file with the client's public keys, a JWK Set, for `private_key_jwt`.
+        jwks_file: FilePath,
+        /// PEM file with the certificates of which it shows one, for `self_signed_tls_client_auth`.
+        certificate_file: FilePath,
+        /// The subject of its certificate, as RFC 4514 writes it (`"CN=web,O=Acme"`), for `tls_client_auth`, which takes one
+        /// of these five names.
+        tls_client_auth_subject_dn: NonEmpty,
+        /// A host name among the alternative names of its certificate.
+        tls_client_auth_san_dns: NonEmpty,
+        /// A URI among them.
+        tls_client_auth_san_uri: NonEmpty,
+        /// An IP address among them.
+        tls_client_auth_san_ip: NonEmpty,
+        /// A mail address among them.
+        tls_client_auth_san_email: NonEmpty,
+        /// Whether all its access tokens are bound to the certificate of the connection on which it asks for them.
+        tls_client_certificate_bound_access_tokens: bool = false,
     }
 }
 
@@ -165,8 +183,10 @@ words! {
         ClientSecretPost = "client_secret_post",
         /// RFC 7523
         PrivateKeyJwt = "private_key_jwt",
-        /// RFC 8705
+        /// RFC 8705, section 2.1
         TlsClientAuth = "tls_client_auth",
+        /// RFC 8705, section 2.2
+        SelfSignedTlsClientAuth = "self_signed_tls_client_auth",
     }
 }
 

@@ -5,14 +5,15 @@ use std::net::SocketAddr;
 
 use url::Host;
 
+use super::client_auth;
 use super::faults::faults;
 use super::files::Inline;
 use super::{Check, refuse_repeats};
 use crate::config::diagnostic::{Code, Diagnostic, Span};
-use crate::config::model::{Authority, AuthorityAuth, AuthorityClient, AuthorityUser};
+use crate::config::model::{Authority, AuthorityAuth, AuthorityClient, AuthorityTls, AuthorityUser};
 use crate::config::raw::{Root, authority as raw};
 use crate::config::read::List;
-use crate::config::table::{Field, not_yet};
+use crate::config::table::Field;
 use crate::config::word::url::{IssuerUrl, RedirectUri};
 
 pub fn authority(root: &Root, check: &mut Check<'_, '_>) -> Option<Option<Authority>> {
@@ -24,12 +25,13 @@ pub fn authority(root: &Root, check: &mut Check<'_, '_>) -> Option<Option<Author
     stays_here(raw, check);
     issuer_leads_here(raw, check);
     is_trusted(root, raw, check);
-    check_tls(raw, check);
+    let tls = tls(&raw.tls, check);
     let users = users(raw, check);
     let clients = clients(raw, check);
     let faults = faults(&raw.faults, check);
     Some(Some(Authority {
         listen: raw.listen.get()?.0,
+        tls: tls?,
         issuer: raw.issuer.get()?.text.clone(),
         audience: raw.audience.get()?.0.clone(),
         token_lifetime: raw.token_lifetime.get()?.0,
@@ -55,20 +57,26 @@ fn stays_here(raw: &raw::Authority, check: &mut Check<'_, '_>) {
     }
 }
 
-/// An http issuer must lead to the listener. An https one may stand on a proxy in front, which is nobody's business here.
+/// An issuer must lead to the listener. An https one without `[authority.tls]` stands on a proxy in front, which is nobody's
+/// business here.
 fn issuer_leads_here(raw: &raw::Authority, check: &mut Check<'_, '_>) {
     let (Some((issuer, span)), Some((listen, listen_span))) = (raw.issuer.written(), raw.listen.written()) else {
         return;
     };
-    let Some(problem) = misled(issuer, listen.0) else { return };
+    let tls = raw.tls.written().is_some();
+    let Some(problem) = misled(issuer, listen.0, tls) else { return };
     let diagnostic = Diagnostic::new(Code::AuthorityIssuer, problem).at(span, "").at(listen_span, "it listens here");
-    check.report(diagnostic.help(format!("issuer = \"http://{}\"", listen.0)));
+    let scheme = if tls { "https" } else { "http" };
+    check.report(diagnostic.help(format!("issuer = \"{scheme}://{}\"", listen.0)));
 }
 
-fn misled(issuer: &IssuerUrl, listen: SocketAddr) -> Option<String> {
+fn misled(issuer: &IssuerUrl, listen: SocketAddr, tls: bool) -> Option<String> {
     let url = &issuer.url;
     if url.path() != "/" || issuer.text.ends_with('/') {
         return Some("the authority's issuer has no path: its endpoints stand at the root".into());
+    }
+    if tls && url.scheme() != "https" {
+        return Some("the authority serves TLS, so its issuer begins with `https`".into());
     }
     let ip = match url.host() {
         Some(Host::Ipv4(ip)) => Some(ip.into()),
@@ -77,7 +85,7 @@ fn misled(issuer: &IssuerUrl, listen: SocketAddr) -> Option<String> {
     };
     let elsewhere = ip.is_some_and(|ip: std::net::IpAddr| ip != listen.ip() && !listen.ip().is_unspecified());
     let other_port = listen.port() != 0 && url.port_or_known_default() != Some(listen.port());
-    (url.scheme() == "http" && (elsewhere || other_port))
+    ((tls || url.scheme() == "http") && (elsewhere || other_port))
         .then(|| "the issuer does not lead to where the authority listens".into())
 }
 
@@ -99,11 +107,15 @@ fn is_trusted(root: &Root, raw: &raw::Authority, check: &mut Check<'_, '_>) {
     }
 }
 
-fn check_tls(raw: &raw::Authority, check: &mut Check<'_, '_>) {
-    if let Some(tls) = raw.tls.get() {
-        check.certificates(&tls.certificate);
-        check.private_key(&tls.private_key);
-    }
+fn tls(raw: &Field<raw::AuthorityTls>, check: &mut Check<'_, '_>) -> Option<Option<AuthorityTls>> {
+    let raw = match raw {
+        Field::Broken => return None,
+        other => other.get(),
+    };
+    let Some(raw) = raw else { return Some(None) };
+    let (certificate, private_key) = (check.certificates(&raw.certificate), check.private_key(&raw.private_key));
+    let client_ca = if raw.client_ca.is_absent() { Some(None) } else { check.certificates(&raw.client_ca).map(Some) };
+    Some(Some(AuthorityTls { certificate: certificate?, private_key: private_key?, client_ca: client_ca? }))
 }
 
 fn scopes(raw: &raw::Authority) -> Option<BTreeMap<String, String>> {
@@ -143,14 +155,19 @@ fn clients(raw: &raw::Authority, check: &mut Check<'_, '_>) -> Option<Vec<Author
     };
     let ids = tables.iter().filter_map(|table| table.value.id.written()).map(|(id, span)| (&*id.0, span));
     refuse_repeats(ids.collect::<Vec<_>>(), Code::DuplicateClient, "client", check);
-    let clients: Vec<_> = tables.iter().map(|table| client(&table.value, &table.span, check)).collect();
+    let clients: Vec<_> = tables.iter().map(|table| client(&table.value, &table.span, &raw.tls, check)).collect();
     clients.into_iter().collect()
 }
 
-fn client(raw: &raw::Client, header: &Span, check: &mut Check<'_, '_>) -> Option<AuthorityClient> {
+fn client(
+    raw: &raw::Client,
+    header: &Span,
+    tls: &Field<raw::AuthorityTls>,
+    check: &mut Check<'_, '_>,
+) -> Option<AuthorityClient> {
     let secret = check.secret(&raw.secret, Inline::Fine);
-    refuse_later_words(raw, check);
-    secret_fits(raw, header, check);
+    client_auth::secret_fits(raw, header, check);
+    let proofs = client_auth::proofs(raw, header, tls, check);
     has_a_way_back(raw, header, check);
     let uris = |field: &Field<List<RedirectUri>>| match field {
         Field::Broken => None,
@@ -161,7 +178,10 @@ fn client(raw: &raw::Client, header: &Span, check: &mut Check<'_, '_>) -> Option
         Some(raw::AuthWord::None) => Some(AuthorityAuth::None),
         Some(raw::AuthWord::ClientSecretBasic) => Some(AuthorityAuth::Basic),
         Some(raw::AuthWord::ClientSecretPost) => Some(AuthorityAuth::Post),
-        Some(raw::AuthWord::PrivateKeyJwt | raw::AuthWord::TlsClientAuth) | None => None,
+        Some(raw::AuthWord::PrivateKeyJwt) => Some(AuthorityAuth::PrivateKeyJwt),
+        Some(raw::AuthWord::TlsClientAuth) => Some(AuthorityAuth::TlsClientAuth),
+        Some(raw::AuthWord::SelfSignedTlsClientAuth) => Some(AuthorityAuth::SelfSignedTls),
+        None => None,
     };
     Some(AuthorityClient {
         id: raw.id.get()?.0.clone(),
@@ -171,44 +191,16 @@ fn client(raw: &raw::Client, header: &Span, check: &mut Check<'_, '_>) -> Option
         auth,
         opaque_tokens: *raw.access_tokens.get()? == raw::TokenForm::Opaque,
         signing_alg: raw.signing_alg.get()?.as_str(),
+        jwks: proofs.jwks,
+        certificate_name: proofs.name,
+        certificates: proofs.certificates,
+        certificate_bound_access_tokens: *raw.tls_client_certificate_bound_access_tokens.get()?,
         dpop_bound_access_tokens: *raw.dpop_bound_access_tokens.get()?,
         redirect_uris: redirect_uris?,
         post_logout_redirect_uris: post_logout_redirect_uris?,
         backchannel_logout_uri: raw.backchannel_logout_uri.get().map(|url| url.text.clone()),
         frontchannel_logout_uri: raw.frontchannel_logout_uri.get().map(|url| url.text.clone()),
     })
-}
-
-fn refuse_later_words(raw: &raw::Client, check: &mut Check<'_, '_>) {
-    let grants = raw.grants.get().map_or(&[][..], |grants| &grants.0);
-    for grant in grants.iter().filter(|grant| grant.value == raw::Grant::TokenExchange) {
-        check.report(not_yet(&format!("the grant `{}`", grant.value.as_str()), &grant.span));
-    }
-    if let Some((word @ (raw::AuthWord::PrivateKeyJwt | raw::AuthWord::TlsClientAuth), span)) = raw.auth.written() {
-        check.report(not_yet(&format!("`auth = \"{}\"`", word.as_str()), span));
-    }
-}
-
-/// `client_credentials` is for clients that can keep a secret (RFC 6749, section 4.4).
-fn secret_fits(raw: &raw::Client, header: &Span, check: &mut Check<'_, '_>) {
-    let grants = raw.grants.get().map_or(&[][..], |grants| &grants.0);
-    let alone = grants.iter().find(|grant| grant.value == raw::Grant::ClientCredentials);
-    let by_key = matches!(raw.auth.get(), Some(raw::AuthWord::PrivateKeyJwt | raw::AuthWord::TlsClientAuth));
-    if let (Some(grant), Field::Absent, false) = (alone, &raw.secret, by_key) {
-        let message = "a client without a secret cannot use `client_credentials`: everybody could";
-        let diagnostic =
-            Diagnostic::new(Code::ClientAuth, message).at(&grant.span, "").at(header, "this client is public");
-        check.report(diagnostic.help("give the client a `secret`, or take the grant out"));
-    }
-    let Some((auth, span)) = raw.auth.written() else { return };
-    let shows_secret = matches!(auth, raw::AuthWord::ClientSecretBasic | raw::AuthWord::ClientSecretPost);
-    let message = match (auth, &raw.secret) {
-        (raw::AuthWord::None, Field::Written { .. }) => "a client with `auth = \"none\"` has no secret to keep",
-        (_, Field::Absent) if shows_secret => "this client has no secret to authenticate with",
-        _ => return,
-    };
-    let diagnostic = Diagnostic::new(Code::ClientAuth, message).at(span, "").at(header, "this client");
-    check.report(diagnostic.help("a public client has `auth = \"none\"` or no `auth`, and no `secret`"));
 }
 
 /// Grants by which a browser comes back need an address that it comes back to.

@@ -31,11 +31,16 @@ impl Check<'_, '_> {
 
     /// A PEM file with one or more certificates.
     pub fn certificates(&mut self, field: &Field<FilePath>) -> Option<PathBuf> {
+        self.certificate_list(field).map(|(path, _)| path)
+    }
+
+    /// As [`Check::certificates`], with what is in the file.
+    pub fn certificate_list(&mut self, field: &Field<FilePath>) -> Option<(PathBuf, Vec<CertificateDer<'static>>)> {
         let (path, bytes, span) = self.content(field)?;
         let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
         let problem = match found {
             Ok(certificates) if certificates.is_empty() => "has no certificate".to_owned(),
-            Ok(_) => return Some(path),
+            Ok(certificates) => return Some((path, certificates)),
             Err(error) => format!("has a broken certificate: {error}"),
         };
         let message = format!("{} {problem}", path.display());
@@ -60,10 +65,15 @@ impl Check<'_, '_> {
 
     /// A file with a JWK Set.
     pub fn jwks(&mut self, field: &Field<FilePath>) -> Option<PathBuf> {
+        self.jwk_set(field).map(|(path, _)| path)
+    }
+
+    /// As [`Check::jwks`], with what is in the file.
+    pub fn jwk_set(&mut self, field: &Field<FilePath>) -> Option<(PathBuf, serde_json::Value)> {
         let (path, bytes, span) = self.content(field)?;
         let problem = match serde_json::from_slice::<serde_json::Value>(&bytes) {
             Ok(set) => match set.get("keys").and_then(serde_json::Value::as_array) {
-                Some(keys) if !keys.is_empty() => return Some(path),
+                Some(keys) if !keys.is_empty() => return Some((path, set)),
                 Some(_) => "has no keys".to_owned(),
                 None => "has no list `keys`".to_owned(),
             },
