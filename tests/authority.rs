@@ -10,6 +10,8 @@ mod certification;
 mod client_auth;
 #[path = "authority/dpop.rs"]
 mod dpop;
+#[path = "authority/elsewhere.rs"]
+mod elsewhere;
 #[path = "authority/exchange.rs"]
 mod exchange;
 #[path = "authority/flows.rs"]

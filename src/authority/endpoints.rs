@@ -37,6 +37,7 @@ pub(super) struct Endpoints {
     pub(super) openid_configuration: Endpoint,
     /// RFC 8414 (section 3) puts the well-known part before the issuer's path.
     pub(super) authorization_server: Endpoint,
+    origin: String,
 }
 
 /// The issuer is not what RFC 8414 (section 2) allows.
@@ -74,7 +75,13 @@ impl Endpoints {
             jwks: below("/jwks"),
             openid_configuration: below("/.well-known/openid-configuration"),
             authorization_server: Endpoint { url: format!("{origin}{inserted}"), path: inserted },
+            origin,
         })
+    }
+
+    /// Whether `origin` is that of the issuer.
+    pub(super) fn is_origin(&self, origin: &str) -> bool {
+        self.origin == origin
     }
 }
 

@@ -1,9 +1,11 @@
-//! How requests come in: the form of a body, within bounds, and in one reading only.
+//! How requests come in: the form of a body, within bounds, and in one reading only; and whether a page of ours sent it.
 
-use http::header::CONTENT_TYPE;
-use http::{StatusCode, request};
+use http::header::{CONTENT_TYPE, HOST, ORIGIN};
+use http::uri::Authority;
+use http::{HeaderName, HeaderValue, StatusCode, request};
 use hyper::body::Incoming;
 
+use super::State;
 use super::errors::{ErrorCode, OauthError};
 use super::form::Form;
 use crate::server::plain::{BodyFault, read_body};
@@ -31,6 +33,30 @@ pub(super) fn is_form(head: &request::Parts) -> bool {
         essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
     });
     form && types.next().is_none()
+}
+
+/// Whether a browser says that a page of another origin sent this. `SameSite` does not tell: a site has all ports of a
+/// host, and another program's page may be on one. Clients that are no browsers say nothing, and have no cookies to lose.
+///
+/// `Sec-Fetch-Site` is the browser's own verdict (Fetch Metadata, section 2.1); `Origin` comes with every form that is
+/// posted, and ours let it (`Referrer-Policy: same-origin`). Its own name for us is the `Host`, which no page can choose.
+pub(super) fn is_from_elsewhere(state: &State, head: &request::Parts) -> bool {
+    let text = |name| head.headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or_default());
+    if let Some(site) = text(HeaderName::from_static("sec-fetch-site")) {
+        return !matches!(site, "same-origin" | "none");
+    }
+    let Some(origin) = text(ORIGIN) else { return false };
+    let host = text(HOST).or(head.uri.authority().map(Authority::as_str));
+    let ours = origin.split_once("://").is_some_and(|(_, authority)| Some(authority) == host);
+    !ours && !state.endpoints.is_origin(origin)
+}
+
+/// Refuses what a page of another origin sent.
+pub(super) fn refuse_elsewhere(state: &State, head: &request::Parts) -> Result<(), OauthError> {
+    match is_from_elsewhere(state, head) {
+        true => Err(ErrorCode::InvalidRequest.because("this form was sent by a page of another origin")),
+        false => Ok(()),
+    }
 }
 
 fn unreadable(fault: BodyFault) -> OauthError {

@@ -69,7 +69,11 @@ pub(super) async fn handle_step(state: &State, step: Step, request: Request<Inco
         return reply::method_not_allowed("POST");
     }
     let (head, body) = request.into_parts();
-    match answer(state, step, &head.headers, intake::form(&head, body).await).await {
+    let form = match intake::refuse_elsewhere(state, &head) {
+        Ok(()) => intake::form(&head, body).await,
+        Err(error) => Err(error),
+    };
+    match answer(state, step, &head.headers, form).await {
         Ok(reply) => reply,
         Err(error) => pages::error(&error),
     }

@@ -30,7 +30,10 @@ pub(in super::super) async fn handle(state: &State, request: Request<Incoming>) 
         Method::GET | Method::HEAD => Form::parse(head.uri.query().unwrap_or_default().as_bytes()).map(|form| {
             enter(state, &Browser::of(state, &head.headers), form.get("user_code").unwrap_or_default(), None)
         }),
-        Method::POST => intake::form(&head, body).await.and_then(|form| answer(state, &head.headers, &form)),
+        Method::POST => {
+            let form = intake::form(&head, body).await;
+            intake::refuse_elsewhere(state, &head).and(form).and_then(|form| answer(state, &head.headers, &form))
+        }
         _ => return reply::method_not_allowed("GET, HEAD, POST"),
     };
     answered.unwrap_or_else(|error| pages::error(&error))

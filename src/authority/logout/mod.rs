@@ -33,8 +33,9 @@ pub(super) async fn handle(state: &State, request: Request<Incoming>) -> Reply {
         _ => return reply::method_not_allowed("GET, HEAD, POST"),
     };
     let keys = state.keys.current().await.map_err(|fault| ErrorCode::ServerError.because(fault.to_string()));
-    let posted = head.method == Method::POST;
-    match form.and_then(|form| sign_out(state, &*keys?, &head.headers, &form, posted)) {
+    // The cookie comes with what any page of this host posts, on whatever port; only a page of ours asks the person.
+    let own = head.method == Method::POST && !intake::is_from_elsewhere(state, &head);
+    match form.and_then(|form| sign_out(state, &*keys?, &head.headers, &form, own)) {
         Ok((reply, notices)) => {
             notify::send(notices).await;
             reply
@@ -56,7 +57,7 @@ fn sign_out(
     keys: &KeySet,
     headers: &HeaderMap,
     form: &Form,
-    posted: bool,
+    own: bool,
 ) -> Result<(Reply, Vec<Notice>), OauthError> {
     let wish = wish(state, keys, form)?;
     let browser = Browser::of(state, headers);
@@ -64,8 +65,7 @@ fn sign_out(
     let session = state.store.lock().sessions.get(&id, now).cloned();
     let Some(session) = session else { return Ok((leave(wish.target.as_deref(), &[]), Vec::new())) };
     let mine = wish.subject.as_ref().is_some_and(|subject| *subject == state.settings.users[session.user].sub);
-    // The cookie does not come with what another site posts (SameSite), so a posted answer is the person's own.
-    let asked = posted && form.get("action") == Some("sign-out");
+    let asked = own && form.get("action") == Some("sign-out");
     if !mine && !asked {
         return Ok((ask(state, &session, form), Vec::new()));
     }

@@ -109,7 +109,7 @@ impl<'a> Page<'a> {
         if let Ok(policy) = HeaderValue::try_from(policy) {
             reply.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
         }
-        reply.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        reply.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
         reply::forbid_storing(&mut reply);
         reply
     }
