@@ -18,7 +18,7 @@
 //!
 //! Modules import downward only, and `tests/layers.rs` holds them to it: ground ([`clock`], [`secret`], [`pattern`],
 //! [`faults`]), means ([`observe`], [`fetch`], [`server`]), words ([`config`]), judging ([`token`], [`policy`],
-//! [`route`]), acting ([`proxy`]), request ([`gateway`], [`admin`]) and process ([`app`], [`cli`]). [`authority`] stands
+//! [`route`]), acting ([`session`], [`login`], [`proxy`]), request ([`gateway`], [`admin`]) and process ([`app`], [`cli`]). [`authority`] stands
 //! aside and shares no verification code with the gateway, so that a misreading of a specification shows as a
 //! disagreement.
 
@@ -38,7 +38,9 @@ pub mod policy;
 pub mod route;
 pub mod token;
 // L4 acting
+pub mod login;
 pub mod proxy;
+pub mod session;
 // L5 request
 pub mod admin;
 pub mod gateway;

@@ -1,5 +1,7 @@
 //! Secrets, randomness and digests: values that must not leak, must not be guessed, or stand in for ones that must not.
 
+pub mod seal;
+
 use std::fmt;
 
 use aws_lc_rs::{constant_time, digest, rand};

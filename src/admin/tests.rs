@@ -61,6 +61,7 @@ fn desk(clock: &Arc<dyn Clock>) -> Desk {
         epoch: Arc::default(),
         dpop,
         revocations: Arc::clone(&revocations),
+        browsers: Arc::default(),
     };
     let snapshot = Snapshot::compile(loaded.config, &means, None).expect("nothing but loopback");
     let office = Arc::new(Office::new(revocations, Arc::clone(&clock)));

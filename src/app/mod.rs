@@ -117,6 +117,7 @@ pub fn system_means() -> snapshot::Means {
         epoch: Arc::new(Epoch::default()),
         dpop,
         revocations: Arc::default(),
+        browsers: Arc::default(),
     }
 }
 

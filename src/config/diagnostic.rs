@@ -178,6 +178,10 @@ codes! {
     NoIssuers = "no-issuers", Error;
     /// The upstream that the route names does not exist.
     UnknownUpstream = "unknown-upstream", Error;
+    /// The name is not one of the logins.
+    UnknownLogin = "unknown-login", Error;
+    /// A login, its callback and the routes that use it do not fit together: browsers could not log in.
+    LoginMismatch = "login-mismatch", Error;
     /// The issuer that is named does not exist.
     UnknownIssuer = "unknown-issuer", Error;
     /// Two routes have the same name; logs and metrics could not tell them apart.

@@ -40,6 +40,10 @@ pub struct Config {
     pub dpop: Dpop,
     /// `[log]`
     pub log: Log,
+    /// `[logins.*]`, sorted by name. [`Route::login`] is a position in it.
+    pub logins: Vec<Login>,
+    /// `[sessions]`
+    pub sessions: Sessions,
     /// `[authority]`: the embedded development Authorization Server.
     pub authority: Option<Authority>,
     /// Files whose content is part of this configuration (certificates, keys, secrets), absolute.
@@ -269,6 +273,10 @@ pub struct Route {
     pub strip_prefix: Option<String>,
     /// The resource identifier (RFC 9728), in place of `public_url`.
     pub resource: Option<String>,
+    /// Position in [`Config::logins`]: where browsers without a session are sent.
+    pub login: Option<usize>,
+    /// Whether upstreams get the access token of a session: only where `credential = "pass"` is written.
+    pub passes_session_token: bool,
     /// Whether `%2F` counts as a plain character of its segment (`encoded_slash = "segment"`); else it is ambiguous.
     pub encoded_slash_in_segment: bool,
     /// Line in the file, from 1.
@@ -384,6 +392,78 @@ pub enum SubjectLog {
     Plain,
     /// Not at all.
     None,
+}
+
+/// `[logins.NAME]`
+#[derive(Debug, Clone)]
+pub struct Login {
+    /// The table's name.
+    pub name: Arc<str>,
+    /// Position in [`Config::issuers`].
+    pub issuer: usize,
+    /// The client id of the gateway at the issuer.
+    pub client_id: String,
+    /// How the gateway proves to be that client.
+    pub authentication: ClientAuthentication,
+    /// What is asked for; `openid` comes first.
+    pub scopes: Vec<String>,
+    /// The origin by which browsers know the application; no trailing slash.
+    pub public_url: String,
+    /// The path of the redirect URI.
+    pub callback: String,
+    /// Whether the answer comes by a form that posts itself, rather than in the query.
+    pub form_post: bool,
+    /// Whether userinfo is asked.
+    pub userinfo: bool,
+    /// What the application may see of the claims.
+    pub session_claims: Vec<String>,
+}
+
+impl Login {
+    /// Whether browsers reach the application by https.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.public_url.starts_with("https://")
+    }
+
+    /// The redirect URI.
+    #[must_use]
+    pub fn redirect_uri(&self) -> String {
+        format!("{}{}", self.public_url, self.callback)
+    }
+}
+
+/// How the gateway authenticates as a client (RFC 6749, section 2.3).
+#[derive(Debug, Clone)]
+pub enum ClientAuthentication {
+    /// It does not: a public client.
+    None,
+    /// `client_secret_basic`
+    Basic(Secret),
+    /// `client_secret_post`
+    Post(Secret),
+}
+
+/// `[sessions]`
+#[derive(Debug, Clone)]
+pub struct Sessions {
+    /// Where they are kept.
+    pub store: SessionStore,
+    /// The key that seals, then the ones that still open; none: one of this process.
+    pub keys: Vec<Secret>,
+    /// A session without a request ends after this.
+    pub idle_timeout: Duration,
+    /// A session ends after this.
+    pub lifetime: Duration,
+}
+
+/// Where sessions are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionStore {
+    /// In the process.
+    Memory,
+    /// In the browser, sealed.
+    Cookie,
 }
 
 /// `[authority]`: the embedded development Authorization Server.

@@ -40,9 +40,9 @@ table! {
         /// What is logged, and how.
         log: server::Log,
         /// Browser logins by OpenID Connect, by name: `[logins.NAME]`.
-        logins: Entries<Name, login::Login> => later,
+        logins: Entries<Name, login::Login>,
         /// Where browser sessions are kept.
-        sessions: login::Sessions => later,
+        sessions: login::Sessions,
         /// The embedded Authorization Server, for development only. Without the table there is none.
         authority: authority::Authority,
     }

@@ -55,7 +55,8 @@ pub fn config(
     let identity_headers = route::identity_headers(root, &mut check);
     let dpop = dpop::dpop(root, &mut check);
     let authority = authority::authority(root, &mut check);
-    login::check(root, &mut check);
+    let logins = login::logins(root, &mut check);
+    let sessions = login::sessions(root, &mut check);
     server::listeners(root, server.as_ref(), &mut check);
     let Check { mut files, .. } = check;
     files.sort();
@@ -71,6 +72,8 @@ pub fn config(
         identity_headers: identity_headers?,
         dpop: dpop?,
         log: log?,
+        logins: logins?,
+        sessions: sessions?,
         authority: authority?,
         files,
     })

@@ -33,6 +33,8 @@ pub struct Challenge {
     pub algs: Arc<str>,
     /// What the next proof must have, where it must have something.
     pub nonce: Option<HeaderValue>,
+    /// Where a person can log in.
+    pub login: Option<String>,
 }
 
 /// To whom DPoP is offered.
@@ -67,6 +69,7 @@ impl Challenge {
             dpop,
             algs: Arc::clone(snapshot.dpop.algs()),
             nonce: snapshot.dpop.nonce(asking.now),
+            login: None,
         }
     }
 
@@ -112,7 +115,7 @@ impl Challenge {
 /// The `error` of a denial that is answered with a challenge: `Some(None)` for a challenge without.
 const fn error(denial: &Denial) -> Option<Option<&'static str>> {
     match denial {
-        Denial::NoCredential => Some(None),
+        Denial::NoCredential | Denial::SessionExpired => Some(None),
         Denial::InsufficientScope { .. } => Some(Some("insufficient_scope")),
         Denial::Token(rejection) => match rejection.code {
             RejectionCode::IssuerUnavailable | RejectionCode::StoreUnavailable => None,
@@ -122,6 +125,7 @@ const fn error(denial: &Denial) -> Option<Option<&'static str>> {
             _invalid_token => Some(Some("invalid_token")),
         },
         Denial::ClaimRefused { .. }
+        | Denial::CrossSite
         | Denial::NoRoute
         | Denial::MethodNotAllowed { .. }
         | Denial::AmbiguousPath { .. }

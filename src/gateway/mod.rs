@@ -4,11 +4,14 @@
 //! verdict cache. A request that gets no permit is answered here; nothing of it reaches an upstream.
 
 pub mod asking;
+mod browser;
 mod caller;
 mod challenge;
 pub mod judge;
+mod login_paths;
 pub mod metadata;
 mod outcome;
+pub mod page;
 pub mod respond;
 pub mod snapshot;
 
@@ -34,7 +37,9 @@ use crate::token::cache::Local;
 use crate::token::dpop::NONCE_FIELD;
 
 use asking::Asking;
+use browser::Door;
 use judge::{Held, Verdict};
+use login_paths::Call;
 use outcome::{Refusal, broken, finish, refused};
 use respond::{Challenge, Form};
 use snapshot::{Route, Snapshot};
@@ -70,6 +75,7 @@ struct View {
     snapshot: Arc<Snapshot>,
     upstreams: Upstreams,
     verdicts: Local<Verdict>,
+    visitors: browser::Verdicts,
     sink: Rc<SnapshotSink>,
 }
 
@@ -78,7 +84,7 @@ impl View {
         let upstreams = Upstreams::new(&snapshot.targets, beat, previous);
         let verdicts = Local::new(&snapshot.verdicts);
         let sink = sink.for_snapshot(&snapshot.route_names, &snapshot.upstream_names);
-        Rc::new(Self { snapshot, upstreams, verdicts, sink })
+        Rc::new(Self { snapshot, upstreams, verdicts, visitors: browser::Verdicts::default(), sink })
     }
 }
 
@@ -112,6 +118,9 @@ impl Gateway {
         let view = self.view();
         let form = Form::of(request.method(), request.headers());
         let exchange = connection.open_exchange(&view.snapshot, &view.sink, &request);
+        if !view.snapshot.logins.is_empty() && request.uri().path().starts_with(login_paths::OWN) {
+            return Box::pin(self.own_path(view, exchange, request, form)).await;
+        }
         let refusal = match self.forward(&view, &connection, &exchange, request).await {
             Ok(Passed::Response(response)) => {
                 exchange.status(response.status());
@@ -152,17 +161,36 @@ impl Gateway {
         // 3. Who asks, and whether they may.
         let (method, uri, headers) = (request.method(), request.uri(), request.headers());
         let asking = Asking { method, uri, headers, scheme, target: target.as_ref(), now: self.clock.now() };
-        let (permit, nonce) = self.judge(view, route, exchange, &asking).await.map_err(|denial| {
-            let challenge = Challenge::of(snapshot, route, &asking);
-            refused(exchange, denial, challenge)
-        })?;
+        let mut beside = None;
+        let (permit, nonce) = match browser::login_of(snapshot, route, &asking) {
+            None => {
+                let judged = self.judge(view, route, exchange, &asking).await;
+                judged.map_err(|denial| refused(exchange, denial, Challenge::of(snapshot, route, &asking)))?
+            }
+            Some(login) => {
+                let door = Door { view, route, login, exchange, asking: &asking };
+                match Box::pin(door.judge()).await {
+                    Ok((permit, found)) => {
+                        beside = Some(found);
+                        (permit, None)
+                    }
+                    Err(answered) => return *answered,
+                }
+            }
+        };
         // 4. What was judged is what is forwarded.
         let path = match located.path {
             std::borrow::Cow::Borrowed(_) => None,
             std::borrow::Cow::Owned(path) => Some(path),
         };
         let authority = target.map(|target| target.authority);
-        let request = prepare(request, path, limits.max_body_bytes, exchange).map_err(told)?;
+        let mut request = prepare(request, path, limits.max_body_bytes, exchange).map_err(told)?;
+        if !snapshot.logins.is_empty() {
+            browser::keep_own_cookies(request.headers_mut());
+        }
+        if let Some(beside) = &mut beside {
+            beside.go_up(request.headers_mut());
+        }
         // 5. The upstream.
         exchange.forwarding_to(route.upstream);
         let upstream = view.upstreams.get(route.upstream).expect("a route's upstream is one of its snapshot's");
@@ -171,6 +199,9 @@ impl Gateway {
             Ok(Answer::Response(mut response)) => {
                 exchange.upstream_answered();
                 bring(response.headers_mut(), nonce);
+                if let Some(beside) = beside {
+                    beside.go_down(response.headers_mut());
+                }
                 Ok(Passed::Response(response))
             }
             Ok(Answer::Switched(mut head, tunnel)) => {
@@ -199,6 +230,29 @@ impl Gateway {
             found.held
         });
         Ok((policy::decide(&route.rule, held, asking.now)?, nonce))
+    }
+
+    /// One of the gateway's own paths.
+    async fn own_path(
+        &self,
+        view: Rc<View>,
+        exchange: Exchange,
+        request: Request<Incoming>,
+        form: Form,
+    ) -> Response<Body> {
+        let (head, body) = request.into_parts();
+        let head = Request::from_parts(head, ());
+        let answered = match judge::target(&head) {
+            Ok(target) => {
+                let (snapshot, now) = (&*view.snapshot, self.clock.now());
+                let call = Call { snapshot, exchange: &exchange, target: target.as_ref(), now };
+                call.answer(&head, body).await
+            }
+            Err(denial) => Err(denial),
+        };
+        let answer =
+            answered.unwrap_or_else(|denial| refused(&exchange, denial, Challenge::default()).into_response(form));
+        finish(exchange, answer)
     }
 
     /// Sends the `101`, and runs the tunnel beside it. The exchange lasts as long as the tunnel.
@@ -295,6 +349,6 @@ mod tests {
             size_of::<F>()
         }
         let bytes = size(Gateway::answer);
-        assert!(bytes <= 3072, "{bytes} bytes");
+        assert!(bytes <= 3328, "{bytes} bytes");
     }
 }

@@ -3,9 +3,6 @@
 //! The one place that knows status codes. What is told to a caller is a fixed sentence per code; the exact detail of a
 //! denial goes to the log, as it may help an attacker more than a client.
 
-use std::sync::LazyLock;
-
-use base64::Engine as _;
 use bytes::Bytes;
 use http::header::{
     ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
@@ -14,11 +11,12 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
 use crate::policy::Denial;
-use crate::secret::sha256;
 use crate::token::RejectionCode;
 use crate::token::dpop::NONCE_FIELD;
 
 pub use super::challenge::Challenge;
+
+use super::page::{PAGE_POLICY, Page};
 
 /// Seconds after which a caller may try again when an issuer cannot be reached.
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("5");
@@ -47,7 +45,7 @@ impl Form {
 /// The answer to a refused request.
 #[must_use]
 pub fn denial(denial: &Denial, challenge: &Challenge, form: Form) -> Response<Bytes> {
-    let mut response = refusal(status(denial), denial.code(), sentence(denial), form);
+    let mut response = refusal(status(denial), denial.code(), sentence(denial), challenge.login.as_deref(), form);
     let headers = response.headers_mut();
     for value in challenge.values(denial, sentence(denial)) {
         headers.append(WWW_AUTHENTICATE, value);
@@ -71,7 +69,8 @@ pub fn denial(denial: &Denial, challenge: &Challenge, form: Form) -> Response<By
 
 const fn status(denial: &Denial) -> StatusCode {
     match denial {
-        Denial::NoCredential => StatusCode::UNAUTHORIZED,
+        Denial::NoCredential | Denial::SessionExpired => StatusCode::UNAUTHORIZED,
+        Denial::CrossSite => StatusCode::FORBIDDEN,
         Denial::Token(rejection) => match rejection.code {
             RejectionCode::BadCredentialSyntax => StatusCode::BAD_REQUEST,
             RejectionCode::IssuerUnavailable | RejectionCode::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -126,6 +125,8 @@ const fn sentence(denial: &Denial) -> &'static str {
             RejectionCode::IssuerUnavailable => "The token cannot be judged now, as its issuer cannot be reached.",
             RejectionCode::StoreUnavailable => "The request cannot be judged now. Try again later.",
         },
+        Denial::SessionExpired => "You are not logged in any more.",
+        Denial::CrossSite => "This request comes from another site, and changes something here.",
         Denial::InsufficientScope { .. } => "The access token does not have the scope that this needs.",
         Denial::ClaimRefused { .. } => "The access token does not carry the claims that this needs.",
         Denial::NoRoute => "There is nothing here.",
@@ -168,14 +169,32 @@ pub fn fault(broken: Broken, form: Form) -> Response<Bytes> {
         Broken::Timeout => (StatusCode::GATEWAY_TIMEOUT, "The service behind this gateway did not answer in time."),
         Broken::Protocol => (StatusCode::BAD_GATEWAY, "The service behind this gateway gave no usable answer."),
     };
-    refusal(status, broken.code(), sentence, form)
+    refusal(status, broken.code(), sentence, None, form)
 }
 
-fn refusal(status: StatusCode, code: &'static str, sentence: &str, form: Form) -> Response<Bytes> {
-    let (media_type, body) = match form {
-        Form::Problem => ("application/problem+json", problem(status, code, sentence)),
-        Form::Page => ("text/html; charset=utf-8", page(status, code, sentence)),
-    };
+fn refusal(status: StatusCode, code: &'static str, sentence: &str, login: Option<&str>, form: Form) -> Response<Bytes> {
+    match form {
+        Form::Problem => own(status, "application/problem+json", problem(status, code, sentence, login)),
+        Form::Page => {
+            let title = status.canonical_reason().unwrap_or("Refused");
+            let note = format!("{} {code}", status.as_u16());
+            let link = login.map(|url| (url, "Log in"));
+            page(status, &Page { title, sentence, note: Some(&note), links: link.as_slice() })
+        }
+    }
+}
+
+/// A page for a person.
+#[must_use]
+pub fn page(status: StatusCode, page: &Page<'_>) -> Response<Bytes> {
+    let mut response = own(status, "text/html; charset=utf-8", page.html());
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, PAGE_POLICY.clone());
+    response
+}
+
+/// A response that we make ourselves and that nobody may store.
+#[must_use]
+pub fn own(status: StatusCode, media_type: &'static str, body: String) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -183,43 +202,15 @@ fn refusal(status: StatusCode, code: &'static str, sentence: &str, form: Form) -
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(VARY, HeaderValue::from_static("accept, authorization, sec-fetch-mode"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if form == Form::Page {
-        headers.insert(CONTENT_SECURITY_POLICY, PAGE_POLICY.clone());
-    }
     response
 }
 
 /// RFC 9457. `type` is absent, hence `about:blank`, and `title` the phrase of the status.
-fn problem(status: StatusCode, code: &str, sentence: &str) -> String {
+fn problem(status: StatusCode, code: &str, sentence: &str, login: Option<&str>) -> String {
     let title = status.canonical_reason().unwrap_or("Refused");
+    let login = login.map(|url| format!(",\"login\":{}", serde_json::Value::from(url))).unwrap_or_default();
     format!(
-        "{{\"title\":\"{title}\",\"status\":{status},\"code\":\"{code}\",\"detail\":\"{sentence}\"}}\n",
-        status = status.as_u16()
-    )
-}
-
-const STYLE: &str = "\
-:root{color-scheme:light dark}\
-body{font:1rem/1.6 system-ui,sans-serif;max-width:36rem;margin:16vh auto;padding:0 1.5rem}\
-h1{font-size:1.5rem;line-height:1.25;margin:0 0 .75rem}\
-p{margin:.5rem 0}\
-code{font:.9em ui-monospace,monospace;opacity:.75}";
-
-static PAGE_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
-    let digest = base64::engine::general_purpose::STANDARD.encode(sha256(STYLE.as_bytes()));
-    let policy = format!(
-        "default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    );
-    HeaderValue::try_from(policy).expect("a digest in base64 is visible ASCII")
-});
-
-fn page(status: StatusCode, code: &str, sentence: &str) -> String {
-    let title = status.canonical_reason().unwrap_or("Refused");
-    format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
-         <title>{title}</title><style>{STYLE}</style></head>\n\
-         <body><main><h1>{title}</h1><p>{sentence}</p><p><code>{status} {code}</code></p></main></body></html>\n",
+        "{{\"title\":\"{title}\",\"status\":{status},\"code\":\"{code}\",\"detail\":\"{sentence}\"{login}}}\n",
         status = status.as_u16()
     )
 }

@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::clock::Clock;
 use crate::config::model::{self, Config};
 use crate::fetch::{Fetch, HttpFetch};
+use crate::login::{self, Login, provider::Provider};
 use crate::pattern::HostPattern;
 use crate::policy::{Access, Rule};
 use crate::proxy::{HeaderRules, Plan, SystemAuthorities, Target, TargetError};
 use crate::route::{Entry, RouteTable};
+use crate::secret::seal::Sealer;
+use crate::session::{self, Sessions, store::Store};
 use crate::token::cache::{self, Epoch};
 use crate::token::checks::IssuerChecks;
 use crate::token::dpop::{self, Dpop};
@@ -36,6 +39,8 @@ pub struct Snapshot {
     pub metadata: Metadata,
     /// What proofs of possession are held to.
     pub dpop: Dpop,
+    /// By their position in the config.
+    pub logins: Vec<Arc<Login>>,
     /// Verdicts on tokens, judged by this config.
     pub verdicts: Arc<cache::Shared<Verdict>>,
     /// What is refused before its end.
@@ -61,6 +66,10 @@ pub struct Route {
     pub hosts: Vec<HostPattern>,
     /// What names its protected resource.
     pub resource: Resource,
+    /// Position of the login that browsers without a session are sent to.
+    pub login: Option<usize>,
+    /// Whether upstreams get the access token of a session.
+    pub passes_session_token: bool,
 }
 
 /// One issuer, compiled.
@@ -84,6 +93,26 @@ pub struct Means {
     pub dpop: dpop::Means,
     /// What is refused before its end.
     pub revocations: Arc<Revocations>,
+    /// What logins and sessions keep over a reload.
+    pub browsers: Arc<Browsers>,
+}
+
+/// What logins and sessions keep over a reload.
+#[derive(Debug, Default)]
+pub struct Browsers {
+    sessions: Arc<session::Memory>,
+    logins: Arc<login::Shared>,
+    /// The key for when the config has none.
+    sealer: OnceLock<Arc<Sealer>>,
+}
+
+impl Browsers {
+    fn sealer(&self, sessions: &model::Sessions) -> Arc<Sealer> {
+        match sessions.keys.is_empty() {
+            true => Arc::clone(self.sealer.get_or_init(|| Arc::new(Sealer::new(&[])))),
+            false => Arc::new(Sealer::new(&sessions.keys)),
+        }
+    }
 }
 
 /// Why a valid config cannot be compiled: something that it names cannot be used on this machine.
@@ -125,7 +154,8 @@ impl Snapshot {
         let mut fetchers = Fetchers::default();
         let issuers = (0..config.issuers.len())
             .map(|position| Issuer::compile(position, &config, means, previous, &mut fetchers))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<_>, _>>()?;
+        let logins = logins(&config, &issuers, means, &mut fetchers)?;
         let (metadata, resources) = Metadata::build(&config);
         let rules = Arc::new(HeaderRules::new(config.identity_headers.iter().map(|(name, _)| name)));
         let routes = config
@@ -138,6 +168,7 @@ impl Snapshot {
             table: RouteTable::build(config.routes.iter().map(Entry::from)),
             routes,
             issuers,
+            logins,
             targets,
             metadata,
             dpop: Dpop::new(&config.dpop, &means.dpop),
@@ -154,6 +185,35 @@ impl Snapshot {
     pub fn issuer(&self, iss: &str) -> Option<(usize, &Issuer)> {
         self.issuers.iter().enumerate().find(|(_, issuer)| issuer.checks.issuer() == iss)
     }
+}
+
+fn logins(
+    config: &Config,
+    issuers: &[Issuer],
+    means: &Means,
+    fetchers: &mut Fetchers,
+) -> Result<Vec<Arc<Login>>, CompileError> {
+    let Browsers { sessions: memory, logins: shared, .. } = &*means.browsers;
+    let (sealer, settings) = (means.browsers.sealer(&config.sessions), &config.sessions);
+    let sessions = Arc::new(match settings.store {
+        model::SessionStore::Memory => {
+            Sessions::stored(Arc::clone(memory) as Arc<dyn Store>, settings.idle_timeout, settings.lifetime)
+        }
+        model::SessionStore::Cookie => Sessions::sealed(Arc::clone(&sealer), settings.idle_timeout, settings.lifetime),
+    });
+    let one = |login: &model::Login| {
+        let issuer = &config.issuers[login.issuer];
+        let (fetch, clock) = (fetchers.of(issuer)?, Arc::clone(&means.clock));
+        let means = login::Means {
+            provider: Provider::new(Arc::clone(&issuer.issuer), issuer.allow_http, fetch, clock),
+            keys: Arc::clone(&issuers[login.issuer].keys),
+            sealer: Arc::clone(&sealer),
+            sessions: Arc::clone(&sessions),
+            shared: Arc::clone(shared),
+        };
+        Ok(Arc::new(Login::new(login.clone(), issuer, means)))
+    };
+    config.logins.iter().map(one).collect()
 }
 
 fn target(upstream: &model::Upstream, system: &mut SystemAuthorities) -> Result<Arc<Target>, CompileError> {
@@ -238,6 +298,7 @@ impl Route {
             rules: Arc::clone(rules),
         };
         let (name, hosts) = (Arc::clone(&route.name), route.hosts.clone());
-        Self { name, rule, plan, upstream: route.upstream, hosts, resource }
+        let (login, passes_session_token) = (route.login, route.passes_session_token);
+        Self { name, rule, plan, upstream: route.upstream, hosts, resource, login, passes_session_token }
     }
 }

@@ -8,6 +8,10 @@ use crate::token::{Rejection, RejectionCode};
 pub enum Denial {
     /// No token came, and the route needs one.
     NoCredential,
+    /// The session that the browser had is over.
+    SessionExpired,
+    /// Another site made a browser send this, by the person's session.
+    CrossSite,
     /// The token is not accepted.
     Token(Rejection),
     /// The token's scopes are not enough.
@@ -51,6 +55,8 @@ impl Denial {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::NoCredential => "no_credential",
+            Self::SessionExpired => "session_expired",
+            Self::CrossSite => "cross_site",
             Self::Token(rejection) => rejection.code.as_str(),
             Self::InsufficientScope { .. } => "insufficient_scope",
             Self::ClaimRefused { .. } => "claim_refused",
@@ -68,6 +74,10 @@ impl Denial {
     pub fn detail(&self) -> String {
         match self {
             Self::NoCredential => "no Authorization header with the scheme Bearer".into(),
+            Self::SessionExpired => "the session is over, or its cookie is not one of ours".into(),
+            Self::CrossSite => {
+                "an unsafe method by a session's cookie, from another site (Sec-Fetch-Site, Origin)".into()
+            }
             Self::Token(rejection) => rejection.detail.clone().into_owned(),
             Self::InsufficientScope { detail, .. } | Self::AmbiguousPath { detail } => detail.clone(),
             Self::ClaimRefused { pointer } => format!("the claim at {pointer:?} has none of the accepted values"),

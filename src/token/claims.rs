@@ -61,6 +61,12 @@ impl Claims {
         self.all.get(name).and_then(Value::as_str)
     }
 
+    /// The claim of this name, of whatever type.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.all.get(name)
+    }
+
     /// Whether there is a claim of this name.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {

@@ -1,6 +1,6 @@
 //! One small file for every diagnostic, by the code that it must give, and no other.
 //!
-//! `@issuer`, `@upstream` and `@route` stand for a line's worth of a good table each.
+//! `@issuer`, `@upstream`, `@route`, `@login` and `@authority` stand for a line's worth of a good table each.
 
 /// The text with its stand-ins replaced.
 pub fn expand(text: &str) -> String {
@@ -11,6 +11,7 @@ pub fn expand(text: &str) -> String {
         .replace("@issuer", "[issuers.acme]\nissuer = \"https://login.example\"\naudiences = [\"api\"]")
         .replace("@upstream", "[upstreams.orders]\nservers = [\"http://127.0.0.1:9001\"]")
         .replace("@route", "[[routes]]\npath = \"/orders\"\nupstream = \"orders\"")
+        .replace("@login", "[logins.web]\nissuer = \"acme\"\nclient_id = \"web\"\npublic_url = \"https://app.example\"")
         .replace(
             "@authority",
             "[authority]\nlisten = \"127.0.0.1:9000\"\nissuer = \"http://127.0.0.1:9000\"\naudience = \"api\"",
@@ -41,9 +42,22 @@ pub const CASES: &[(&str, &str)] = &[
     ("empty-text", "@rest\naudiences = [\" \"]"),
     ("duplicate-item", "@rest\nscopes = [\"orders:read\", \"orders:write\", \"orders:read\"]"),
     ("duplicate-item", "@rest\n[identity_headers]\nX-Auth-Email = \"/email\"\nx-auth-email = \"/mail\""),
-    ("not-supported-yet", "@rest\nacr = [\"gold\"]\nmax_age = \"10m\"\nmode = \"report\"\nlogin = \"web\"\nrate = { burst = 5 }\ncors = { origins = [\"*\"] }\noutlive_token = true\ncredential = \"exchange\""),
+    ("not-supported-yet", "@rest\nacr = [\"gold\"]\nmax_age = \"10m\"\nmode = \"report\"\nrate = { burst = 5 }\ncors = { origins = [\"*\"] }\noutlive_token = true\ncredential = \"exchange\""),
     ("not-supported-yet", "@rest\n[issuers.acme.introspection]\nclient_id = \"gateway\"\nclient_secret = { env = \"SECRET\" }"),
-    ("not-supported-yet", "@rest\n[logins.web]\nissuer = \"acme\"\nclient_id = \"web\"\npublic_url = \"https://app.example\"\n[sessions]\nstore = \"cookie\""),
+    ("not-supported-yet", "@rest\n@login\nprivate_key = \"key.pem\"\n[sessions]\nstore = \"redis\"\nredis_url = { env = \"SECRET\" }"),
+    ("missing-key", "@rest\n@login\n[sessions]\nstore = \"cookie\""),
+    ("no-effect", "@rest\n@login\nauth = \"post\""),
+    ("no-effect", "@rest\n[sessions]\nprevious_key = { env = \"SECRET\" }"),
+    ("insecure-url", "@rest\n[logins.web]\nissuer = \"acme\"\nclient_id = \"web\"\npublic_url = \"http://app.example\""),
+    ("unknown-login", "@rest\nlogin = \"wbe\"\n@login"),
+    ("unknown-issuer", "@rest\n[logins.web]\nissuer = \"amce\"\nclient_id = \"web\"\npublic_url = \"https://app.example\""),
+    ("login-mismatch", "@rest\nhosts = [\"api.example\", \"app.example\"]\nlogin = \"web\"\n@login"),
+    ("login-mismatch", "@upstream\n@route\nissuers = [\"other\"]\nlogin = \"web\"\n@issuer\n[issuers.other]\nissuer = \"https://other.example\"\naudiences = [\"api\"]\n@login"),
+    ("login-mismatch", "@rest\n@login\n[logins.other]\nissuer = \"acme\"\nclient_id = \"other\"\npublic_url = \"https://app.example\""),
+    ("login-mismatch", "@rest\nbind = \"dpop\"\nlogin = \"web\"\n@login"),
+    ("login-mismatch", "@rest\n@login\ncallback = \"/callback\""),
+    ("login-mismatch", "@rest\n[logins.web]\nissuer = \"acme\"\nclient_id = \"web\"\npublic_url = \"http://127.0.0.1:8080\"\nresponse_mode = \"form_post\""),
+    ("public-with-rules", "@rest\naccess = \"public\"\nlogin = \"web\"\n@login"),
     ("bad-duration", "@rest\n[server.limits]\nidle_timeout = \"10 s\""),
     ("bad-duration", "@rest\n[server.limits]\nidle_timeout = \"10\""),
     ("bad-size", "@rest\n[server.limits]\nmax_body_bytes = \"1Mb\""),

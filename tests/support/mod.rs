@@ -6,6 +6,7 @@
 //! system chose, so suites run side by side.
 #![expect(dead_code, reason = "every suite takes the part of the harness that it needs")]
 
+pub mod browser;
 pub mod client;
 pub mod gateway;
 pub mod h2;

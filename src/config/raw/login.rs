@@ -2,7 +2,7 @@
 
 use crate::config::read::List;
 use crate::config::table::{table, words};
-use crate::config::word::names::{FilePath, NonEmpty, PathText, Scope};
+use crate::config::word::names::{FilePath, NonEmpty, Scope};
 use crate::config::word::quantity::Period;
 use crate::config::word::secret::SecretSource;
 use crate::config::word::url::OriginUrl;
@@ -16,16 +16,33 @@ table! {
         client_id: NonEmpty => required,
         /// The client secret. Without it the gateway is a public client.
         client_secret: SecretSource,
+        /// How the gateway shows its secret: `basic` or `post`.
+        auth: AuthWord = "basic",
         /// PEM file with the private key for `private_key_jwt`.
-        private_key: FilePath,
-        /// The scopes to ask for.
+        private_key: FilePath => later,
+        /// The scopes to ask for; `openid` is always among them. `offline_access` gets a refresh token from most issuers.
         scopes: List<Scope>,
-        /// The origin by which browsers know the application.
+        /// The origin by which browsers know the application: https, or http on this machine. It alone decides the redirect
+        /// URI and how cookies are marked.
         public_url: OriginUrl => required,
-        /// The path of the redirect URI.
-        callback: PathText = "/.tollgate/callback",
+        /// The path of the redirect URI, below `/.tollgate/callback`. Logins of one `public_url` have one each.
+        callback: NonEmpty = "/.tollgate/callback",
+        /// Asks the issuer's userinfo endpoint for claims that the ID token lacks.
+        userinfo: bool = false,
+        /// The claims that `GET /.tollgate/session` shows to the application, beside `sub`.
+        session_claims: List<NonEmpty>,
         /// How the issuer answers: `query` or `form_post`.
         response_mode: ResponseMode = "query",
+    }
+}
+
+words! {
+    /// How the gateway shows its client secret to the issuer.
+    AuthWord {
+        /// In the Authorization header.
+        Basic = "basic",
+        /// In the form.
+        Post = "post",
     }
 }
 
@@ -45,7 +62,12 @@ table! {
         /// `memory`, `cookie` (sealed, stateless) or `redis` (shared by replicas).
         store: StoreWord = "memory",
         /// The URL of the Redis or Valkey server for `redis`.
-        redis_url: SecretSource,
+        redis_url: SecretSource => later,
+        /// Seals cookies: 32 random bytes or more, in any spelling. Default: made at the start, so that sealed cookies end with
+        /// the process; `store = "cookie"` and replicas need one.
+        key: SecretSource,
+        /// The key before, which still opens what it sealed.
+        previous_key: SecretSource,
         /// A session without a request ends after this.
         idle_timeout: Period = "30m",
         /// A session ends after this.

@@ -51,7 +51,7 @@ table! {
         /// `report`: log what would be refused, and let it pass.
         mode: ModeWord => later,
         /// The name of the login that browsers without a session are sent to.
-        login: NonEmpty => later,
+        login: NonEmpty,
         /// How often one caller may come.
         rate: AnyTable => later,
         /// Which origins' scripts may call.

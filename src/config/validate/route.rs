@@ -8,12 +8,13 @@ use super::overlap::{self, Seen};
 use super::{Check, Named, refuse_repeats};
 use crate::config::diagnostic::{Code, Diagnostic, Span};
 use crate::config::model::{Access, Bind, Credential, PolicyTest, Route};
+use crate::config::raw::login::Login;
 use crate::config::raw::{Root, route as raw};
 use crate::config::read::{At, List};
 use crate::config::table::{Field, not_yet};
 use crate::config::word::names::NonEmpty;
 use crate::config::word::url::is_loopback;
-use crate::pattern::{HostPattern, MethodSet, PathPattern, Segment};
+use crate::pattern::{HostPattern, MethodSet, PathPattern, Segment, canonical_host};
 
 /// The names that routes can refer to.
 struct Names<'a> {
@@ -23,6 +24,8 @@ struct Names<'a> {
     audiences: Vec<Option<&'a List<NonEmpty>>>,
     issuers_broken: bool,
     upstreams_broken: bool,
+    logins: Vec<(&'a str, &'a At<Login>)>,
+    logins_broken: bool,
 }
 
 pub fn routes(root: &Root, check: &mut Check<'_, '_>) -> Option<Vec<Route>> {
@@ -65,6 +68,11 @@ fn names(root: &Root) -> Names<'_> {
         audiences: issuers.iter().map(|(_, issuer)| issuer.value.audiences.get()).collect(),
         issuers_broken: matches!(root.issuers, Field::Broken),
         upstreams_broken: matches!(root.upstreams, Field::Broken),
+        logins: root
+            .logins
+            .get()
+            .map_or_else(Vec::new, |entries| entries.0.iter().map(|(name, login)| (&*name.value.0, login)).collect()),
+        logins_broken: matches!(root.logins, Field::Broken),
     }
 }
 
@@ -92,6 +100,7 @@ fn route(name: &str, at: &At<raw::Route>, names: &Names<'_>, check: &mut Check<'
     any_scope_counts(raw, check);
     let strip_prefix = strip_prefix(raw, check);
     let resource = resource(raw, check);
+    let login = login(raw, issuers.as_deref(), names, check);
     let access = match raw.access.get()? {
         raw::AccessKind::Token => Access::Token,
         raw::AccessKind::Optional => Access::Optional,
@@ -121,6 +130,8 @@ fn route(name: &str, at: &At<raw::Route>, names: &Names<'_>, check: &mut Check<'
         credential: credential?,
         strip_prefix,
         resource,
+        login: login?,
+        passes_session_token: matches!(raw.credential.written(), Some((raw::CredentialWord::Pass, _))),
         encoded_slash_in_segment: raw.encoded_slash.get().is_some(),
         line: check.line(&at.span),
     })
@@ -170,6 +181,7 @@ fn public_has_no_rules(raw: &raw::Route, check: &mut Check<'_, '_>) {
         ("issuers", raw.issuers.key()),
         ("audiences", raw.audiences.key()),
         ("bind", raw.bind.key()),
+        ("login", raw.login.key()),
     ];
     for (name, key) in rules {
         let Some(key) = key else { continue };
@@ -275,6 +287,70 @@ fn strip_prefix(raw: &raw::Route, check: &mut Check<'_, '_>) -> Option<String> {
     };
     check.report(diagnostic.help(help));
     None
+}
+
+/// The login by position, if the route has one: `Some(None)` when it has none.
+fn login(
+    raw: &raw::Route,
+    issuers: Option<&[usize]>,
+    names: &Names<'_>,
+    check: &mut Check<'_, '_>,
+) -> Option<Option<usize>> {
+    let Some((name, span)) = raw.login.written() else {
+        return matches!(raw.login, Field::Absent).then_some(None);
+    };
+    if names.logins_broken {
+        return None;
+    }
+    let known: Vec<&str> = names.logins.iter().map(|(name, _)| *name).collect();
+    let position =
+        check.resolve(&name.0, span, &known, Named { code: Code::UnknownLogin, noun: "login", table: "logins" })?;
+    let login = &names.logins[position].1.value;
+    issuer_is_taken(login, span, issuers, names, check);
+    host_is_reached(raw, login, span, check);
+    is_not_bound(raw, span, check);
+    Some(Some(position))
+}
+
+/// A session is as good as its issuer is to the route.
+fn issuer_is_taken(
+    login: &Login,
+    span: &Span,
+    issuers: Option<&[usize]>,
+    names: &Names<'_>,
+    check: &mut Check<'_, '_>,
+) {
+    let (Some(issuer), Some(taken)) = (login.issuer.get(), issuers) else { return };
+    let position = names.issuers.iter().position(|name| *name == issuer.0);
+    if position.is_some_and(|position| !taken.contains(&position)) {
+        let message =
+            format!("the login's issuer, \"{}\", is none of the route's, so no session would open it", issuer.0);
+        let diagnostic = Diagnostic::new(Code::LoginMismatch, message).at(span, "");
+        check.report(diagnostic.help("add the issuer to `issuers` of the route, or take another login"));
+    }
+}
+
+/// A cookie proves no possession of a key, so a session on such a route would be a way around it.
+fn is_not_bound(raw: &raw::Route, span: &Span, check: &mut Check<'_, '_>) {
+    let Some((_, bind)) = raw.bind.written() else { return };
+    let message = "`bind` and `login` exclude each other: a browser's session is bound to nothing";
+    let diagnostic = Diagnostic::new(Code::LoginMismatch, message).at(span, "").at(bind, "bound tokens only");
+    check.report(diagnostic.help("give browsers a route of their own, or take `bind` out"));
+}
+
+/// The session's cookie belongs to one host, and browsers send it nowhere else.
+fn host_is_reached(raw: &raw::Route, login: &Login, span: &Span, check: &mut Check<'_, '_>) {
+    let (Some(hosts), Some(origin)) = (raw.hosts.get(), login.public_url.get()) else { return };
+    let authority = origin.text.split_once("://").map_or("", |(_, authority)| authority);
+    let Some(own) = canonical_host(authority) else { return };
+    for host in &hosts.0 {
+        if matches!(&host.value.0, HostPattern::Exact(name) if **name == *own) {
+            continue;
+        }
+        let message = format!("browsers log in at {} only, which this host is not", origin.text);
+        let diagnostic = Diagnostic::new(Code::LoginMismatch, message).at(&host.span, "").at(span, "the login");
+        check.report(diagnostic.help(format!("hosts = [\"{own}\"], or a login whose `public_url` has this host")));
+    }
 }
 
 fn resource(raw: &raw::Route, check: &mut Check<'_, '_>) -> Option<String> {

@@ -1,0 +1,195 @@
+//! Ending a login: by the person here, by the issuer behind the browser's back, or by a frame of the issuer's.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use http::HeaderMap;
+use serde_json::Value;
+
+use super::id_token;
+use super::{Failure, Login, Side, Way, return_to};
+use crate::clock::UnixTime;
+use crate::session::Who;
+use crate::token::jwt::Jws;
+use crate::token::{Rejection, RejectionCode};
+
+/// Where the issuer sends browsers after a logout.
+pub const LOGGED_OUT: &str = "/.tollgate/logged-out";
+/// The event of a back-channel logout (OpenID Connect Back-Channel Logout 1.0, section 2.4).
+const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
+/// A logout token is taken so long after it was made, beside the tolerance for clocks.
+const MAX_AGE: Duration = Duration::from_secs(300);
+/// Logout tokens that are remembered; beyond that new ones are refused, and the issuer tries again.
+const MAX_REMEMBERED: usize = 100_000;
+
+/// What a logout leads to.
+#[derive(Debug)]
+pub struct LoggedOut {
+    /// Where the browser goes.
+    pub way: Way,
+    /// Whose session ended, if one lived, for the log.
+    pub subject: Option<String>,
+}
+
+/// Logout tokens that were used, until they are too old anyway.
+#[derive(Debug, Default)]
+pub struct Replays(Mutex<HashMap<String, UnixTime>>);
+
+impl Replays {
+    /// Whether this is the first use.
+    fn first(&self, jti: String, until: UnixTime, now: UnixTime) -> bool {
+        let mut used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if used.len() >= MAX_REMEMBERED {
+            used.retain(|_, until| now < *until);
+        }
+        used.len() < MAX_REMEMBERED && used.insert(jti, until).is_none()
+    }
+}
+
+impl Login {
+    /// Ends the session of this browser, here first, then at the issuer if it has a place for it (OpenID Connect
+    /// RP-Initiated Logout 1.0, section 2). Afterwards the browser goes to `return_to`.
+    ///
+    /// # Errors
+    /// When the store does not answer: the session may live on then.
+    pub async fn log_out(&self, return_to: &str, headers: &HeaderMap) -> Result<LoggedOut, Failure> {
+        let (ended, cookies) = self.sessions.end(&self.jar, headers).await.map_err(|error| Failure {
+            side: Side::Store,
+            sentence: "You could not be logged out. Please try again in a moment.",
+            detail: error.to_string(),
+            cookies: Vec::new(),
+        })?;
+        let return_to = return_to::safe(return_to, &self.settings.public_url);
+        let Some(session) = ended else {
+            return Ok(LoggedOut { way: Way { location: return_to, cookies }, subject: None });
+        };
+        if let Some(refresh) = &session.tokens.refresh {
+            self.provider.revoke(&self.settings, refresh).await;
+        }
+        let state = self.sealer.seal(&self.jar.name("-out"), return_to.as_bytes());
+        let at_issuer = self.end_session_url(&session.tokens.id, &state).await;
+        let location = at_issuer.unwrap_or_else(|| format!("{LOGGED_OUT}?state={state}"));
+        Ok(LoggedOut { way: Way { location, cookies }, subject: Some(session.subject.clone()) })
+    }
+
+    async fn end_session_url(&self, id_token: &str, state: &str) -> Option<String> {
+        let metadata = self.provider.metadata().await.ok()?;
+        let endpoint = metadata.end_session_endpoint.as_deref()?;
+        let mut url = self.provider.permitted("end_session_endpoint", endpoint).ok()?;
+        let back = format!("{}{LOGGED_OUT}", self.settings.public_url);
+        url.query_pairs_mut().extend_pairs([
+            ("id_token_hint", id_token),
+            ("client_id", &*self.settings.client_id),
+            ("post_logout_redirect_uri", &*back),
+            ("state", state),
+        ]);
+        Some(url.into())
+    }
+
+    /// The target that a logout of ours sealed into `state`.
+    #[must_use]
+    pub fn after_logout(&self, state: &str) -> Option<String> {
+        let target = self.sealer.open(&self.jar.name("-out"), state)?;
+        let target = String::from_utf8(target).ok()?;
+        Some(return_to::safe(&target, &self.settings.public_url))
+    }
+
+    /// Ends the sessions that a logout token names (OpenID Connect Back-Channel Logout 1.0, section 2.6). Gives how many
+    /// there were; `None` when sessions are in browsers, where nobody can end them.
+    ///
+    /// # Errors
+    /// When the token is not a good one, or cannot be judged now.
+    pub async fn back_channel(&self, token: &str, now: UnixTime) -> Result<Option<usize>, Failure> {
+        let refused = |rejection: Rejection| {
+            let side = if rejection.code == RejectionCode::IssuerUnavailable { Side::Issuer } else { Side::Browser };
+            Failure {
+                side,
+                sentence: "The logout token is not accepted.",
+                detail: rejection.to_string(),
+                cookies: Vec::new(),
+            }
+        };
+        let kid = id_token::kid(token).map_err(refused)?;
+        let keys = self.keys.keys_for(kid.as_deref()).await.map_err(refused)?;
+        let jws = Jws::parse(token).map_err(refused)?;
+        jws.envelope.verify(&keys).map_err(refused)?;
+        let (who, jti, until) = self.named_by(&jws, now).map_err(refused)?;
+        if !self.shared.replays.first(jti, until, now) {
+            return Err(refused(bad("the logout token was used before")));
+        }
+        self.ended(&who).await
+    }
+
+    /// Ends the session that a frame of the issuer's names (OpenID Connect Front-Channel Logout 1.0, section 3). Both
+    /// parameters are needed: `sid` is what nobody else knows.
+    ///
+    /// # Errors
+    /// When they are not both there, or of another issuer.
+    pub async fn front_channel(&self, iss: Option<&str>, sid: Option<&str>) -> Result<Option<usize>, Failure> {
+        let (Some(iss), Some(sid)) = (iss, sid) else {
+            return Err(Failure::of_browser("The logout names no session.", "iss or sid is missing"));
+        };
+        if *iss != *self.issuer {
+            return Err(Failure::of_browser("The logout names no session.", "iss is another issuer"));
+        }
+        self.ended(&Who { issuer: iss.to_owned(), subject: None, sid: Some(sid.to_owned()) }).await
+    }
+
+    async fn ended(&self, who: &Who) -> Result<Option<usize>, Failure> {
+        self.sessions.end_all(who).await.map_err(|error| Failure {
+            side: Side::Store,
+            sentence: "The sessions cannot be ended now.",
+            detail: error.to_string(),
+            cookies: Vec::new(),
+        })
+    }
+
+    /// Whom a verified logout token names, with its `jti`, and until when that must be remembered.
+    fn named_by(&self, jws: &Jws<'_>, now: UnixTime) -> Result<(Who, String, UnixTime), Rejection> {
+        let claims = &jws.claims;
+        let typ = jws.envelope.header.typ.as_deref().map(str::to_ascii_lowercase);
+        let typ_fits =
+            typ.as_deref().is_none_or(|typ| matches!(typ.trim_start_matches("application/"), "logout+jwt" | "jwt"));
+        if !typ_fits {
+            return Err(bad("typ is not logout+jwt"));
+        }
+        if !self.algorithms.contains(&jws.envelope.header.algorithm) {
+            return Err(bad("signed by an algorithm that the issuer may not use"));
+        }
+        if claims.issuer() != Some(&*self.issuer) {
+            return Err(bad("iss is not the login's issuer"));
+        }
+        if !claims.audiences().any(|audience| audience == self.settings.client_id) {
+            return Err(bad("aud does not name the client"));
+        }
+        if claims.has("nonce") {
+            return Err(bad("it has a nonce, as an ID token has"));
+        }
+        if !claims.get("events").and_then(|events| events.get(EVENT)).is_some_and(Value::is_object) {
+            return Err(bad("events does not tell of a logout"));
+        }
+        let (Some(issued), Some(expires)) = (claims.issued_at, claims.expires_at) else {
+            return Err(bad("iat or exp is missing"));
+        };
+        let oldest = issued.plus(MAX_AGE).plus(self.skew);
+        if now >= expires.plus(self.skew) || now >= oldest || issued > now.plus(self.skew) {
+            return Err(bad("it is over, too old, or from the future"));
+        }
+        let jti = claims.string("jti").filter(|jti| !jti.is_empty()).ok_or_else(|| bad("jti is missing"))?;
+        let sid = match claims.get("sid") {
+            None => None,
+            Some(Value::String(sid)) => Some(sid.clone()),
+            Some(_) => return Err(bad("sid is no text")),
+        };
+        let who = Who { issuer: self.issuer.to_string(), subject: claims.string("sub").map(str::to_owned), sid };
+        match (&who.subject, &who.sid) {
+            (None, None) => Err(bad("it names neither sub nor sid")),
+            _ => Ok((who, jti.to_owned(), oldest)),
+        }
+    }
+}
+
+fn bad(detail: &'static str) -> Rejection {
+    Rejection::new(RejectionCode::WrongType, detail)
+}
