@@ -8,6 +8,8 @@ mod authorize_refusals;
 mod certification;
 #[path = "authority/client_auth.rs"]
 mod client_auth;
+#[path = "authority/configured.rs"]
+mod configured;
 #[path = "authority/dpop.rs"]
 mod dpop;
 #[path = "authority/elsewhere.rs"]

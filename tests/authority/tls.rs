@@ -194,8 +194,9 @@ fn tokens_are_bound_to_the_certificate_of_the_connection() {
 }
 
 #[test]
-fn cookies_are_marked_for_tls_and_cleartext_is_not_spoken() {
+fn cookies_are_marked_and_neither_silence_nor_cleartext_is_in_the_way() {
     let authority = start(|settings| client(settings, "web", |client| client.secret = Some(Secret::new("s".into()))));
+    let _silent = std::net::TcpStream::connect(authority.address).unwrap();
     let page = get(&authority, None, "/device", &[]);
     assert!(page.header("set-cookie").unwrap().ends_with("; Secure"), "{page:?}");
     let (mut stream, mut said) = (std::net::TcpStream::connect(authority.address).unwrap(), Vec::new());

@@ -66,7 +66,7 @@ fn discourage(body: &mut String, clients: &[Client]) {
 /// Whether the one-line command works for it: an id that a shell or form encoding would change is not shown in one.
 fn can_try(client: &Client) -> bool {
     let plain = client.id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
-    plain && !client.is_public() && client.may(Grant::ClientCredentials)
+    plain && client.secret.is_some() && client.may(Grant::ClientCredentials)
 }
 
 fn client_row(client: &Client) -> Vec<String> {
