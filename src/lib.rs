@@ -17,7 +17,7 @@
 //! | authority | the embedded development Authorization Server; its [`faults`] are made on purpose |
 //!
 //! Modules import downward only, and `tests/layers.rs` holds them to it: ground ([`clock`], [`secret`], [`pattern`],
-//! [`faults`]), means ([`observe`], [`fetch`], [`server`]), words ([`config`]), judging ([`token`], [`policy`],
+//! [`faults`]), means ([`observe`], [`fetch`], [`server`], [`store`]), words ([`config`]), judging ([`token`], [`policy`],
 //! [`route`]), acting ([`session`], [`login`], [`proxy`]), request ([`gateway`], [`admin`]) and process ([`app`], [`cli`]). [`authority`] stands
 //! aside and shares no verification code with the gateway, so that a misreading of a specification shows as a
 //! disagreement.
@@ -31,6 +31,7 @@ pub mod secret;
 pub mod fetch;
 pub mod observe;
 pub mod server;
+pub mod store;
 // L2 words
 pub mod config;
 // L3 judging

@@ -8,6 +8,7 @@ use support::client::{Request, Response};
 use support::gateway::Gateway;
 use support::issuer::Issuer;
 use support::keys::{Key, Kind, b64, hs256, sha256};
+use support::redis::Redis;
 use support::token::Token;
 use support::upstream::Upstream;
 use support::{h2, now, report, runtime};
@@ -68,6 +69,12 @@ fn client() -> Key {
 impl World {
     fn start() -> Self {
         Self::with("", "")
+    }
+
+    /// Another gateway of the same issuer and upstream.
+    fn replica(&self, tables: &str) -> Gateway {
+        let parts = [tables.to_owned(), self.issuer.toml("acme"), self.upstream.toml("api"), ROUTES.to_owned()];
+        Gateway::start(&parts.join("\n"))
     }
 
     /// `server` is put into `[server]`, `tables` beside it.
@@ -449,6 +456,29 @@ fn behind_a_proxy_the_url_is_the_public_one() {
         }
     }
     report(cases.len(), &failures);
+}
+
+#[test]
+fn replicas_that_share_a_store_take_a_proof_once_and_none_without_it() {
+    let mut redis = Redis::start();
+    let world = World::with("", &redis.toml());
+    let replica = world.replica(&redis.toml());
+    let token = world.token();
+    let proof = || Token::proof(&client(), "GET", URL, &token);
+    let (first, second) = (orders(&token, &proof()), orders(&token, &proof()));
+    assert_eq!(world.check("a new proof", &first, "allow"), None);
+    assert_eq!(replica.call(&first).code(), "bad_proof", "it came to the other replica");
+    assert_eq!(replica.call(&second).status, 200);
+    world.upstream.drain();
+    assert_eq!(world.check("a proof that the other replica took", &second, "bad_proof"), None);
+    redis.kill();
+    let answer = world.gateway.call(&orders(&token, &proof()));
+    assert_eq!((answer.status, answer.code().as_str()), (503, "store_unavailable"), "{}", answer.text());
+    redis.start_again();
+    world.gateway.until("proofs are taken again", || {
+        (world.gateway.call(&orders(&token, &proof())).status == 200).then_some(())
+    });
+    assert_eq!(world.gateway.call(&first).code(), "bad_proof", "what was remembered still is");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// The layers from the ground up; in each, modules from left to right. Files of one folder are one module.
 const LAYERS: [&[&str]; 7] = [
     &["clock", "secret", "pattern", "faults"],
-    &["observe", "fetch", "server"],
+    &["observe", "fetch", "server", "store"],
     &["config"],
     &["token", "policy", "route"],
     &["session", "login", "credential", "proxy"],

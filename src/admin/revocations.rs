@@ -17,7 +17,7 @@ use hyper::body::Incoming;
 use super::{not_allowed, respond, text};
 use crate::clock::Clock;
 use crate::gateway::snapshot::Snapshot;
-use crate::token::revocation::{Context, Entry, Office, OfficeError, Order};
+use crate::token::revocation::{Context, Entry, Office, OfficeError, Order, Standing};
 
 const JSON: &str = "application/json";
 
@@ -83,15 +83,17 @@ impl Desk {
         let entries = self.office.entries();
         let lines: Vec<String> = entries.iter().map(|entry| format!("    {}", entry.to_json())).collect();
         let list = if lines.is_empty() { String::new() } else { format!("\n{}\n  ", lines.join(",\n")) };
-        respond(StatusCode::OK, JSON, format!("{{\n  \"revocations\": [{list}]\n}}\n"))
+        let complete = self.office.standing() == Standing::Sure;
+        respond(StatusCode::OK, JSON, format!("{{\n  \"complete\": {complete},\n  \"revocations\": [{list}]\n}}\n"))
     }
 
     async fn add(&self, request: Request<Incoming>) -> Result<Answer, Answer> {
         let body = read_order(request).await?;
         let (entry, max_entries) = self.understand(&body).map_err(|problem| bad_order(&problem))?;
         let (id, json) = (entry.id.clone(), entry.to_json());
-        tracing::info!(id = &*id, kind = entry.kind.as_str(), until = entry.until, "tokens are revoked");
+        let (kind, until) = (entry.kind.as_str(), entry.until);
         self.office.add(entry, max_entries).await.map_err(|error| refused(&error))?;
+        tracing::info!(id = &*id, kind, until, "tokens are revoked");
         let mut answer = respond(StatusCode::CREATED, JSON, format!("{json}\n"));
         if let Ok(place) = HeaderValue::try_from(format!("/revocations/{id}")) {
             answer.headers_mut().insert(header::LOCATION, place);
@@ -150,6 +152,7 @@ fn bad_order(problem: &str) -> Answer {
 fn refused(error: &OfficeError) -> Answer {
     let status = match error {
         OfficeError::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
+        OfficeError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
     text(status, format!("{error}\n"))
 }

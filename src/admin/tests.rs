@@ -64,7 +64,7 @@ fn desk(clock: &Arc<dyn Clock>) -> Desk {
         browsers: Arc::default(),
     };
     let snapshot = Snapshot::compile(loaded.config, &means, None).expect("nothing but loopback");
-    let office = Arc::new(Office::new(revocations, Arc::clone(&clock)));
+    let office = Arc::new(Office::new(revocations, Arc::clone(&clock), None));
     Desk::new(office, Arc::new(ArcSwap::from_pointee(snapshot)), clock)
 }
 

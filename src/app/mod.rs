@@ -9,6 +9,7 @@ mod policy_tests;
 pub mod rehearse;
 mod reload;
 mod report;
+mod store;
 
 use std::io;
 use std::net::SocketAddr;
@@ -34,7 +35,7 @@ use crate::secret::random_bytes;
 use crate::server::{self, Listener, Workers, tls};
 use crate::token::cache::Epoch;
 use crate::token::dpop;
-use crate::token::revocation::Office;
+use crate::token::revocation::{self, Office};
 
 pub use policy_tests::{TestResult, run_tests};
 pub use reload::{Watched, run_until_signalled};
@@ -61,6 +62,9 @@ pub enum StartError {
     /// The certificate of the TLS listeners cannot be used.
     #[error("TLS cannot be served")]
     Tls(#[from] tls::TlsError),
+    /// What replicas share cannot be kept where the config says.
+    #[error("[redis] cannot be used")]
+    Store(#[from] store::SetupError),
     /// The config names something that cannot be used on this machine.
     #[error("the config cannot be used on this machine")]
     Compile(#[from] CompileError),
@@ -127,21 +131,26 @@ pub fn system_means() -> snapshot::Means {
 /// When something that the config names is not to be had: an address, a certificate, a thread. Nothing runs then.
 pub fn start(config: Config, out: Box<dyn io::Write + Send>) -> Result<Running, StartError> {
     // 1. Compile, and bind everything that has to be bound.
-    let means = system_means();
+    let mut means = system_means();
     let clock = Arc::clone(&means.clock);
+    let runtime = control_runtime()?;
+    let store = config.redis.as_ref().map(|redis| store::start(redis, runtime.handle())).transpose()?;
+    if let Some(store) = &store {
+        means.dpop.replays = Arc::new(dpop::shared::Shared(Arc::clone(store)));
+    }
     let (server, admin) = (config.server.clone(), config.admin.clone());
     let authority = config.authority.as_ref().map(|settings| bind_authority(settings, &clock)).transpose()?;
     let log_form = form(config.log.access);
     let snapshot = Arc::new(Snapshot::compile(config, &means, None)?);
     let metrics = Metrics::new(Arc::clone(&clock));
     let (listeners, tls) = listen(&server, &metrics)?;
-    let runtime = control_runtime()?;
     let current = Arc::new(ArcSwap::from(snapshot));
     let readiness = Readiness::default();
     let keys = report::Keys::new(Arc::clone(&metrics), readiness.clone());
     let (stop, stopped) = watch::channel(false);
     let mut addresses = addresses_of(&listeners);
-    let office = Arc::new(Office::new(Arc::clone(&means.revocations), Arc::clone(&clock)));
+    let office = Arc::new(Office::new(Arc::clone(&means.revocations), Arc::clone(&clock), store.clone()));
+    runtime.spawn(revocation::follow(Arc::clone(&office)));
     // 2. What runs beside the workers.
     if let Some(admin) = admin {
         let exhibit = Arc::new(report::Exhibits::new(Arc::clone(&current)));
@@ -159,7 +168,8 @@ pub fn start(config: Config, out: Box<dyn io::Write + Send>) -> Result<Running, 
     }
     keys.follow(&runtime, &current.load_full());
     runtime.spawn(keys.clone().report_until(stopping(stopped.clone())));
-    runtime.spawn(report::revocations_until(stopping(stopped), office, Arc::clone(&metrics)));
+    let shared = report::Shared::new(office, store, Arc::clone(&current), &readiness, Arc::clone(&clock));
+    runtime.spawn(shared.report_until(stopping(stopped), Arc::clone(&metrics)));
     // 3. The workers.
     let log = AccessLog::start(log_form, out, metrics.log_lines_dropped()).map_err(StartError::Runtime)?;
     let gateways = gateway::Means {

@@ -198,6 +198,7 @@ fn warn_of_what_needs_a_restart(old: &Config, new: &Config) {
         ("server.limits", old.server.limits != new.server.limits),
         ("server.drain_timeout", old.server.drain_timeout != new.server.drain_timeout),
         ("admin.listen", listen(old) != listen(new)),
+        ("redis", format!("{:?}", old.redis) != format!("{:?}", new.redis)),
         ("authority", format!("{:?}", old.authority) != format!("{:?}", new.authority)),
     ];
     for (key, _) in fixed.into_iter().filter(|(_, differs)| *differs) {

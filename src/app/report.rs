@@ -11,22 +11,24 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use crate::admin::{Exhibit, IssuerStatus, RouteStatus};
+use crate::clock::Clock;
 use crate::config;
 use crate::config::model::{Access, Config, Route};
 use crate::gateway::snapshot::Snapshot;
 use crate::observe::metrics::Metrics;
 use crate::observe::readiness::{Readiness, Task};
+use crate::store::{Health, Store};
 use crate::token::jwks::{Keeper, State};
-use crate::token::revocation::Office;
+use crate::token::revocation::{Office, Standing};
 
 /// How often the state of the keys is brought to metrics and readiness.
 const PERIOD: Duration = Duration::from_millis(200);
 
 /// Follows the keepers of the snapshot in force. Clones share their state.
 #[derive(Clone)]
-pub(super) struct Keys(Arc<Shared>);
+pub(super) struct Keys(Arc<Board>);
 
-struct Shared {
+struct Board {
     metrics: Arc<Metrics>,
     readiness: Readiness,
     followed: Mutex<BTreeMap<Arc<str>, Followed>>,
@@ -42,7 +44,7 @@ struct Followed {
 
 impl Keys {
     pub(super) fn new(metrics: Arc<Metrics>, readiness: Readiness) -> Self {
-        Self(Arc::new(Shared { metrics, readiness, followed: Mutex::default() }))
+        Self(Arc::new(Board { metrics, readiness, followed: Mutex::default() }))
     }
 
     /// Starts the keepers of `snapshot` that do not run yet, and follows these from now on, no others.
@@ -115,14 +117,58 @@ impl Keys {
     }
 }
 
-/// Drops revocations that are over, and counts the others.
-pub(super) async fn revocations_until(stopped: impl Future<Output = ()>, office: Arc<Office>, metrics: Arc<Metrics>) {
-    let mut stopped = pin!(stopped);
-    loop {
-        metrics.revocations(office.sweep().await);
-        tokio::select! {
-            () = &mut stopped => return,
-            () = tokio::time::sleep(PERIOD) => {}
+/// What operators see of the revocations, and of the store that replicas share.
+pub(super) struct Shared {
+    office: Arc<Office>,
+    /// The store, with the task of `/readyz` that speaks for it.
+    store: Option<(Arc<dyn Store>, Task)>,
+    current: Arc<ArcSwap<Snapshot>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Shared {
+    pub(super) fn new(
+        office: Arc<Office>,
+        store: Option<Arc<dyn Store>>,
+        current: Arc<ArcSwap<Snapshot>>,
+        readiness: &Readiness,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { office, store: store.map(|store| (store, readiness.task("redis"))), current, clock }
+    }
+
+    /// Drops revocations that are over, counts the others, and tells whether they are all.
+    pub(super) async fn report_until(self, stopped: impl Future<Output = ()>, metrics: Arc<Metrics>) {
+        let mut stopped = pin!(stopped);
+        loop {
+            metrics.revocations(self.office.sweep().await);
+            if let Some((store, task)) = &self.store {
+                let health = store.health().borrow().clone();
+                metrics.store_up("redis", health == Health::Up);
+                self.tell(&health, task);
+            }
+            tokio::select! {
+                () = &mut stopped => return,
+                () = tokio::time::sleep(PERIOD) => {}
+            }
+        }
+    }
+
+    /// A gateway that refuses all tokens is of no use to a load balancer.
+    fn tell(&self, health: &Health, task: &Task) {
+        let standing = self.office.standing();
+        let serves = standing.serves(self.clock.now(), &self.current.load().config.revocation);
+        let why = match health {
+            Health::Down(why) => why,
+            Health::Unknown | Health::Up => "being read",
+        };
+        match (standing, serves) {
+            (Standing::Sure, _) => task.ok(),
+            (_, true) => task.ok_but(format!("revocations may be missing: {why}")),
+            (Standing::Unread, false) => task.pending(format!("revocations were not read yet: {why}")),
+            (Standing::Stale(_), false) => {
+                task.failed(format!("revocations cannot be read, tokens are refused: {why}"));
+            }
         }
     }
 }

@@ -26,6 +26,8 @@ pub struct Config {
     pub admin: Option<Admin>,
     /// `[revocation]`
     pub revocation: Revocation,
+    /// `[redis]`
+    pub redis: Option<Redis>,
     /// `[issuers.*]`, sorted by name. [`Route::issuers`] holds positions in it.
     pub issuers: Vec<Issuer>,
     /// `[upstreams.*]`, sorted by name. [`Route::upstream`] is a position in it.
@@ -118,6 +120,33 @@ pub struct Revocation {
     pub lifetime: Duration,
     /// Revocations that are held at once. Default 10,000.
     pub max_entries: usize,
+    /// How long what was read last serves while the store cannot be reached. Default 30 s.
+    pub max_stale: Duration,
+    /// Whether requests are judged by what is known after that too (`on_store_loss = "serve"`).
+    pub serve_on_store_loss: bool,
+}
+
+/// `[redis]`
+#[derive(Debug, Clone)]
+pub struct Redis {
+    /// Where it is; may hold a password.
+    pub url: Secret,
+    /// Further nodes of its cluster; empty: a server by itself.
+    pub cluster: Vec<String>,
+    /// The user to log in as.
+    pub username: Option<String>,
+    /// The password to log in with.
+    pub password: Option<Secret>,
+    /// PEM file: certificate authorities, instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// PEM files: certificate chain and private key of the gateway.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// To connect. Default 2 s.
+    pub connect_timeout: Duration,
+    /// To answer a command. Default 1 s.
+    pub timeout: Duration,
+    /// In front of every name. Default `tollgate:`.
+    pub prefix: String,
 }
 
 /// `[issuers.NAME]`

@@ -23,6 +23,8 @@ table! {
         admin: server::Admin,
         /// Refusing tokens before they expire, as `POST /revocations` of the admin listener orders it.
         revocation: server::Revocation,
+        /// A Redis or Valkey server, or a cluster, by which replicas share revocations and DPoP proofs.
+        redis: server::Redis,
         /// The Authorization Servers whose tokens are accepted, by name: `[issuers.NAME]`.
         issuers: Entries<Name, issuer::Issuer>,
         /// The APIs behind the gateway, by name: `[upstreams.NAME]`.

@@ -62,6 +62,11 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// As a report about all that stands at `span`.
+    pub fn whole(self, span: &Span) -> Diagnostic {
+        Diagnostic::new(self.code, self.message).at(span, "").help(self.help)
+    }
+
     /// A refusal of the whole text.
     pub fn new(code: Code, message: impl Into<String>, help: impl Into<String>) -> Self {
         Self { code, message: message.into(), help: help.into(), place: None }

@@ -12,6 +12,7 @@ mod login;
 mod overlap;
 mod route;
 mod server;
+mod store;
 mod upstream;
 
 use std::path::PathBuf;
@@ -46,7 +47,8 @@ pub fn config(
     let mut check = Check { reader, surroundings, files: Vec::new(), lost_tables, line_ends };
     let server = server::server(root, &mut check);
     let admin = server::admin(root, &mut check);
-    let revocation = server::revocation(root);
+    let redis = store::redis(root, &mut check);
+    let revocation = server::revocation(root, &mut check);
     let log = server::log(root);
     let issuers = issuer::issuers(root, &mut check);
     let upstreams = upstream::upstreams(root, &mut check);
@@ -65,6 +67,7 @@ pub fn config(
         server: server?,
         admin: admin?,
         revocation: revocation?,
+        redis: redis?,
         issuers: issuers?,
         upstreams: upstreams?,
         routes: routes?,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::model::{
     Access, AccessLog, Authority, AuthorityAuth, AuthorityFaults, Bind, Config, Credential, Issuer, KeySource, Origin,
-    Profile, Route, Scheme, Server, SubjectLog, TokenType, Upstream, UpstreamHost,
+    Profile, Redis, Route, Scheme, Server, SubjectLog, TokenType, Upstream, UpstreamHost,
 };
 
 /// What stands in the place of a secret.
@@ -24,7 +24,10 @@ pub fn redacted(config: &Config) -> Value {
         "revocation": {
             "lifetime": period(config.revocation.lifetime),
             "max_entries": config.revocation.max_entries,
+            "max_stale": period(config.revocation.max_stale),
+            "on_store_loss": if config.revocation.serve_on_store_loss { "serve" } else { "refuse" },
         },
+        "redis": config.redis.as_ref().map(redis),
         "issuers": by_name(config.issuers.iter().map(|issuer| (&*issuer.name, self::issuer(issuer)))),
         "upstreams": by_name(config.upstreams.iter().map(|upstream| (&*upstream.name, self::upstream(upstream)))),
         "routes": config.routes.iter().map(|route| self::route(route, config)).collect::<Value>(),
@@ -72,6 +75,29 @@ fn period(duration: Duration) -> Value {
         (secs, 0) => format!("{secs}s"),
     };
     text.into()
+}
+
+fn redis(redis: &Redis) -> Value {
+    json!({
+        "url": REDACTED,
+        "cluster": redis.cluster.iter().map(|node| without_login(node)).collect::<Value>(),
+        "username": redis.username,
+        "password": redis.password.as_ref().map(|_| REDACTED),
+        "ca_file": redis.ca_file,
+        "client_certificate": redis.identity.as_ref().map(|(certificate, _)| certificate),
+        "client_key": redis.identity.as_ref().map(|(_, key)| key),
+        "connect_timeout": period(redis.connect_timeout),
+        "timeout": period(redis.timeout),
+        "prefix": redis.prefix,
+    })
+}
+
+/// A URL without what stands before the @.
+fn without_login(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://{REDACTED}@{rest}"),
+        _ => url.to_owned(),
+    }
 }
 
 fn server(server: &Server) -> Value {

@@ -98,7 +98,8 @@ impl Door<'_> {
         let held = visitor.as_ref().map(|visitor| Rc::clone(&visitor.held));
         if let Some(held) = &held {
             // Whom an operator has refused is refused by session too.
-            self.view.snapshot.revocations.check(&held.principal, self.asking.now)?;
+            let snapshot = &self.view.snapshot;
+            snapshot.revocations.check(&held.principal, self.asking.now, &snapshot.config.revocation)?;
             caller::name_principal(&self.view.snapshot, self.exchange, held);
         }
         Ok((policy::decide(&self.route.rule, held, self.asking.now)?, visitor))

@@ -145,7 +145,7 @@ pub async fn authenticate(
     }
     let Some(credential) = extract::credential(asking.headers, asking.query())? else { return Ok(None) };
     let (held, cache) = verdict(snapshot, verdicts, route, credential.token, asking.now).await?;
-    snapshot.revocations.check(&held.principal, asking.now)?;
+    snapshot.revocations.check(&held.principal, asking.now, &snapshot.config.revocation)?;
     let mut nonce = None;
     if credential.scheme == Scheme::Dpop || held.principal.binding.is_some() {
         nonce = asking.proves(credential, &held.principal, snapshot).await?;

@@ -55,6 +55,7 @@ pub struct Metrics {
     jwks_keys: IntGaugeVec,
     jwks_fetches: IntCounterVec,
     revocations: IntGauge,
+    store_up: IntGaugeVec,
     connections: IntGaugeVec,
     reloads: IntCounterVec,
     reload_succeeded: IntGauge,
@@ -133,6 +134,7 @@ impl Metrics {
             jwks_keys: families.gauges("tollgate_jwks_keys", "Usable keys", &["issuer"]),
             jwks_fetches: families.counters("tollgate_jwks_fetches_total", "Fetches of keys", &["issuer", "result"]),
             revocations: families.add(IntGauge::new("tollgate_revocations", "Revocations in force")),
+            store_up: families.gauges("tollgate_store_up", "Whether the store that replicas share answers", &["store"]),
             connections: families.gauges("tollgate_connections", "Open client connections", &["listener"]),
             reloads: families.counters("tollgate_config_reloads_total", "Reloads of the configuration", &["result"]),
             reload_succeeded: families.add(IntGauge::new(
@@ -232,6 +234,11 @@ impl Metrics {
     /// How many revocations are in force.
     pub fn revocations(&self, in_force: usize) {
         self.revocations.set(i64::try_from(in_force).unwrap_or(i64::MAX));
+    }
+
+    /// Whether the store of this kind answers.
+    pub fn store_up(&self, store: &'static str, up: bool) {
+        self.store_up.with_label_values(&[store]).set(i64::from(up));
     }
 
     /// Counts a reload of the configuration.

@@ -379,6 +379,7 @@ fn busy() -> Process {
     exchange.fault("upstream_timeout", String::new);
     drop(exchange);
     worker.flush();
+    process.metrics.store_up("redis", true);
     process.metrics.jwks_fetch("acme", "ok");
     process.metrics.jwks_in_use(&"acme".into(), 1, Duration::ZERO);
     drop(process.metrics.connections("127.0.0.1:8080").opened());

@@ -147,4 +147,9 @@ pub const CASES: &[(&str, &str)] = &[
     ("client-auth", "[authority]\nlisten = \"127.0.0.1:9000\"\nissuer = \"https://127.0.0.1:9000\"\naudience = \"api\"\ntls = { certificate = \"chain.pem\", private_key = \"key.pem\" }\n[[authority.clients]]\nid = \"a\"\ngrants = []\nauth = \"tls_client_auth\"\ntls_client_auth_san_dns = \"a.example\"\n[[authority.clients]]\nid = \"b\"\ngrants = []\nauth = \"self_signed_tls_client_auth\"\n"),
     ("client-auth", "[authority]\nlisten = \"127.0.0.1:9000\"\nissuer = \"https://127.0.0.1:9000\"\naudience = \"api\"\ntls = { certificate = \"chain.pem\", private_key = \"key.pem\", client_ca = \"chain.pem\" }\n[[authority.clients]]\nid = \"a\"\ngrants = []\nauth = \"tls_client_auth\"\n[[authority.clients]]\nid = \"b\"\ngrants = []\nauth = \"tls_client_auth\"\ntls_client_auth_san_dns = \"a.example\"\ntls_client_auth_san_ip = \"192.0.2.7\"\n[[authority.clients]]\nid = \"c\"\ngrants = []\nauth = \"tls_client_auth\"\ntls_client_auth_subject_dn = \"web\"\n[[authority.clients]]\nid = \"d\"\ngrants = []\nauth = \"tls_client_auth\"\ntls_client_auth_san_ip = \"web\"\n[[authority.clients]]\nid = \"e\"\ngrants = []\ncertificate_file = \"chain.pem\"\n"),
     ("client-auth", "@authority\n[[authority.clients]]\nid = \"web\"\ngrants = [\"token_exchange\"]"),
+    ("bad-server", "@rest\n[redis]\nurl = \"http://cache:6379\""),
+    ("bad-server", "@rest\n[redis]\nurl = \"rediss://:hunter2@cache:6379/0#insecure\""),
+    ("inline-secret", "@rest\n[redis]\nurl = \"rediss://:hunter2@cache:6379/0\""),
+    ("missing-key", "@rest\n[redis]\nurl = \"redis://cache\"\nclient_key = \"key.pem\""),
+    ("no-effect", "@rest\n[revocation]\nmax_stale = \"1m\"\non_store_loss = \"serve\""),
 ];

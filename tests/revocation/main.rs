@@ -6,4 +6,5 @@ mod support;
 
 mod alone;
 mod desk;
+mod replicas;
 mod world;

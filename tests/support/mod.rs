@@ -13,6 +13,7 @@ pub mod h2;
 pub mod issuer;
 pub mod keys;
 pub mod process;
+pub mod redis;
 pub mod tls;
 pub mod token;
 pub mod upstream;

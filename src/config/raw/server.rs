@@ -6,7 +6,7 @@ use crate::config::word::names::{FilePath, LogLevel, NonEmpty};
 use crate::config::word::net::{Listen, Network};
 use crate::config::word::quantity::{Count, Period, Size};
 use crate::config::word::secret::SecretSource;
-use crate::config::word::url::{OriginUrl, ServerUrl};
+use crate::config::word::url::{OriginUrl, RedisUrl, ServerUrl};
 
 table! {
     /// Where and how the gateway listens.
@@ -81,6 +81,47 @@ table! {
         lifetime: Period = "24h",
         /// Revocations that are held at once; more are refused.
         max_entries: Count<1000000> = 10000,
+        /// How long the revocations that were read last serve while Redis cannot be reached. Until it was read once, none do.
+        max_stale: Period = "30s",
+        /// What becomes of requests with a token after that: `refuse` (503 `store_unavailable`), or `serve`, by the revocations
+        /// that are known.
+        on_store_loss: StoreLossWord = "refuse",
+    }
+}
+
+words! {
+    /// What becomes of requests with a token while revocations cannot be read.
+    StoreLossWord {
+        /// 503.
+        Refuse = "refuse",
+        /// They are judged by what is known.
+        Serve = "serve",
+    }
+}
+
+table! {
+    /// A Redis or Valkey server, or a cluster, by which replicas share revocations and DPoP proofs. Version 6 or newer.
+    Redis, "[redis]" {
+        /// The server: `redis://HOST:PORT/DB`, or `rediss://` for TLS. A URL with a password belongs in a file or a variable.
+        url: SecretSource => required,
+        /// Further nodes of the cluster that the server belongs to, with the same login. Without it, it is a server by itself.
+        cluster: List<RedisUrl>,
+        /// The user to log in as.
+        username: NonEmpty,
+        /// The password to log in with.
+        password: SecretSource,
+        /// PEM file with certificate authorities for `rediss://`, in place of the system's.
+        ca_file: FilePath,
+        /// PEM file with the certificate chain that the gateway shows, leaf first.
+        client_certificate: FilePath,
+        /// PEM file with its private key.
+        client_key: FilePath,
+        /// To connect, TLS and login included.
+        connect_timeout: Period = "2s",
+        /// To answer one command.
+        timeout: Period = "1s",
+        /// In front of every key and channel.
+        prefix: NonEmpty = "tollgate:",
     }
 }
 

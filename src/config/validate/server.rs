@@ -106,9 +106,24 @@ pub fn admin(root: &Root, check: &mut Check<'_, '_>) -> Option<Option<Admin>> {
     Some(Some(Admin { listen: admin.listen.get()?.0, token }))
 }
 
-pub fn revocation(root: &Root) -> Option<Revocation> {
+pub fn revocation(root: &Root, check: &mut Check<'_, '_>) -> Option<Revocation> {
     let revocation = root.revocation.or_empty()?;
-    Some(Revocation { lifetime: revocation.lifetime.get()?.0, max_entries: revocation.max_entries.get()?.0 })
+    if root.redis.is_absent() {
+        for (name, key) in
+            [("max_stale", revocation.max_stale.key()), ("on_store_loss", revocation.on_store_loss.key())]
+        {
+            if let Some(key) = key {
+                let message = format!("`{name}` has no effect without [redis]: nothing is read from elsewhere");
+                check.report(Diagnostic::new(Code::NoEffect, message).at(key, "").help("add [redis], or remove it"));
+            }
+        }
+    }
+    Some(Revocation {
+        lifetime: revocation.lifetime.get()?.0,
+        max_entries: revocation.max_entries.get()?.0,
+        max_stale: revocation.max_stale.get()?.0,
+        serve_on_store_loss: *revocation.on_store_loss.get()? == raw::StoreLossWord::Serve,
+    })
 }
 
 pub fn log(root: &Root) -> Option<Log> {

@@ -173,6 +173,38 @@ impl Text for ServerUrl {
     }
 }
 
+/// A Redis or Valkey server. Kept as written.
+#[derive(Debug, Clone)]
+pub struct RedisUrl {
+    /// As written.
+    pub text: String,
+    /// Whether it holds a password.
+    pub password: bool,
+}
+
+impl Text for RedisUrl {
+    const EXPECTED: &'static str = "a text with a server's URL, such as \"rediss://cache.internal:6379\"";
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        let help = "redis://HOST:PORT, or rediss://HOST:PORT for TLS, and perhaps /NUMBER of the database";
+        // The text may hold a password, so no message quotes it.
+        let bad = |message: &str| Refusal::new(Code::BadServer, message.to_owned(), help);
+        let url = Url::parse(text).map_err(|_| bad("this is not the URL of a Redis server"))?;
+        if !matches!(url.scheme(), "redis" | "rediss") || url.host_str().is_none_or(str::is_empty) {
+            return Err(bad("the URL of a Redis server begins with redis:// or rediss://, and names a host"));
+        }
+        let database = url.path().trim_start_matches('/');
+        if url.query().is_some() || url.fragment().is_some() || !database.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(bad("the URL of a Redis server has nothing behind the number of the database"));
+        }
+        Ok(Self { text: text.to_owned(), password: url.password().is_some() })
+    }
+
+    fn hints() -> Json {
+        json!({ "pattern": "^rediss?://" })
+    }
+}
+
 /// A name, an IPv4 address, or an IPv6 address without brackets.
 fn host_text(url: &Url) -> Option<String> {
     url.host().map(|host| match host {

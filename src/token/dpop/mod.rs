@@ -8,6 +8,7 @@
 pub mod nonce;
 pub mod proof;
 pub mod replay;
+pub mod shared;
 pub mod uri;
 
 use std::borrow::Cow;

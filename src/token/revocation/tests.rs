@@ -10,6 +10,12 @@ use crate::clock::{Clock, ManualClock};
 use crate::token::principal::Scopes;
 
 const NOW: UnixTime = UnixTime::from_secs(1_700_000_000);
+const SETTINGS: Settings = Settings {
+    lifetime: Duration::from_secs(3600),
+    max_entries: 100,
+    max_stale: Duration::from_secs(30),
+    serve_on_store_loss: false,
+};
 const A: &str = "https://a.example";
 const B: &str = "https://b.example";
 
@@ -40,7 +46,7 @@ fn entry(order: &Value) -> Result<Entry, String> {
 
 fn listed(orders: &[Value]) -> Revocations {
     let revocations = Revocations::default();
-    revocations.replace(orders.iter().map(|order| Arc::new(entry(order).unwrap())).collect());
+    revocations.replace(orders.iter().map(|order| Arc::new(entry(order).unwrap())).collect(), Standing::Sure);
     revocations
 }
 
@@ -67,7 +73,7 @@ fn an_entry_meets_the_tokens_that_it_names_and_no_others() {
         (json!({"sub": "alice", "issuer": "a", "issued_before": now - 100}), A, &without_iat, true),
     ];
     for (order, issuer, claims, refused) in cases {
-        let outcome = listed(std::slice::from_ref(&order)).check(&principal(issuer, claims), NOW);
+        let outcome = listed(std::slice::from_ref(&order)).check(&principal(issuer, claims), NOW, &SETTINGS);
         assert_eq!(outcome.is_err(), refused, "{order} and {issuer} {claims}: {outcome:?}");
         if let Err(rejection) = outcome {
             assert_eq!(rejection.code, RejectionCode::Revoked);
@@ -78,7 +84,7 @@ fn an_entry_meets_the_tokens_that_it_names_and_no_others() {
 #[test]
 fn the_detail_says_which_entry_and_nothing_of_the_token() {
     let revocations = listed(&[json!({"sub": "alice", "issuer": "a", "reason": "laptop lost"})]);
-    let rejection = revocations.check(&principal(A, &json!({"sub": "alice"})), NOW).unwrap_err();
+    let rejection = revocations.check(&principal(A, &json!({"sub": "alice"})), NOW, &SETTINGS).unwrap_err();
     let id = &revocations.entries()[0].id;
     assert_eq!(rejection.detail, format!("its sub was revoked at 1700000000 (revocation {id}): laptop lost"));
 }
@@ -87,8 +93,8 @@ fn the_detail_says_which_entry_and_nothing_of_the_token() {
 fn an_entry_ends() {
     let revocations = listed(&[json!({"jti": "1", "until": NOW.secs() + 60})]);
     let alice = principal(A, &json!({"jti": "1"}));
-    assert!(revocations.check(&alice, NOW.plus(Duration::from_millis(59_999))).is_err());
-    assert!(revocations.check(&alice, NOW.plus(Duration::from_secs(60))).is_ok());
+    assert!(revocations.check(&alice, NOW.plus(Duration::from_millis(59_999)), &SETTINGS).is_err());
+    assert!(revocations.check(&alice, NOW.plus(Duration::from_secs(60)), &SETTINGS).is_ok());
 }
 
 #[test]
@@ -130,7 +136,7 @@ fn one_issuer_need_not_be_named_and_is_meant() {
 async fn the_office_replaces_bounds_and_sweeps() {
     let clock = Arc::new(ManualClock::at(NOW));
     let revocations = Arc::new(Revocations::default());
-    let office = Office::new(Arc::clone(&revocations), Arc::clone(&clock) as Arc<dyn Clock>);
+    let office = Office::new(Arc::clone(&revocations), Arc::clone(&clock) as Arc<dyn Clock>, None);
     let alice = principal(A, &json!({"jti": "1"}));
     office.add(entry(&json!({"jti": "1", "until": NOW.secs() + 10})).unwrap(), 2).await.unwrap();
     office.add(entry(&json!({"jti": "1", "until": NOW.secs() + 60})).unwrap(), 2).await.unwrap();
@@ -139,12 +145,38 @@ async fn the_office_replaces_bounds_and_sweeps() {
     let full = office.add(entry(&json!({"jti": "3"})).unwrap(), 2).await;
     assert!(matches!(full, Err(OfficeError::Full(2))), "{full:?}");
     clock.advance(Duration::from_secs(30));
-    assert!(revocations.check(&alice, clock.now()).is_err());
+    assert!(revocations.check(&alice, clock.now(), &SETTINGS).is_err());
     clock.advance(Duration::from_secs(30));
     assert_eq!((office.sweep().await, revocations.entries().len()), (1, 1));
     let id = office.entries()[0].id.clone();
     assert!(office.remove(&id).await.unwrap() && !office.remove(&id).await.unwrap());
-    assert!(!revocations.some.load(Ordering::SeqCst), "an empty list costs nothing");
+    assert!(!revocations.look.load(Ordering::SeqCst), "an empty list costs nothing");
+}
+
+#[test]
+fn a_list_in_doubt_serves_for_a_while_or_as_the_configuration_says() {
+    let later = |seconds| NOW.plus(Duration::from_secs(seconds));
+    let serve = Settings { serve_on_store_loss: true, ..SETTINGS };
+    let cases = [
+        (Standing::Sure, later(9999), SETTINGS, true),
+        (Standing::Stale(NOW), later(29), SETTINGS, true),
+        (Standing::Stale(NOW), later(30), SETTINGS, false),
+        (Standing::Stale(NOW), later(9999), serve.clone(), true),
+        (Standing::Unread, NOW, SETTINGS, false),
+        (Standing::Unread, NOW, serve, true),
+    ];
+    let revocations = Revocations::default();
+    for (standing, now, settings, served) in cases {
+        revocations
+            .replace(vec![Arc::new(entry(&json!({"jti": "1", "until": NOW.secs() + 99_999})).unwrap())], standing);
+        let code =
+            |jti: &str| revocations.check(&principal(A, &json!({"jti": jti})), now, &settings).map_err(|no| no.code);
+        assert_eq!(code("1"), Err(RejectionCode::Revoked), "what is known is refused: {standing:?}");
+        let expected = if served { Ok(()) } else { Err(RejectionCode::StoreUnavailable) };
+        assert_eq!(code("2"), expected, "{standing:?} {now:?} {settings:?}");
+        revocations.replace(Vec::new(), standing);
+        assert_eq!(code("2"), expected, "an empty list too: {standing:?} {now:?} {settings:?}");
+    }
 }
 
 fn order() -> impl Strategy<Value = Value> {
@@ -200,7 +232,7 @@ proptest! {
     ) {
         let issuer = if of_a { A } else { B };
         let now = NOW.secs() + later;
-        let outcome = listed(&orders).check(&principal(issuer, &claims), UnixTime::from_secs(now));
+        let outcome = listed(&orders).check(&principal(issuer, &claims), UnixTime::from_secs(now), &SETTINGS);
         let expected = orders.iter().any(|order| plainly_refused(order, issuer, &claims, now));
         prop_assert_eq!(outcome.is_err(), expected);
     }
