@@ -95,6 +95,7 @@ fn checks() -> IssuerChecks {
         allow_http: false,
         max_stale: Duration::from_secs(86_400),
         refetch_cooldown: Duration::from_secs(5),
+        introspection: None,
     };
     IssuerChecks::new(&issuer, 0)
 }

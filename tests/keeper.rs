@@ -295,6 +295,7 @@ fn issuer(url: String, keys: KeySource) -> Issuer {
         allow_http: false,
         max_stale: Duration::from_secs(60),
         refetch_cooldown: Duration::from_secs(5),
+        introspection: None,
     }
 }
 

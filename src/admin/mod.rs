@@ -82,6 +82,8 @@ pub struct IssuerStatus {
     pub age: Option<Duration>,
     /// What the last failed fetch said, if no later one succeeded.
     pub last_error: Option<String>,
+    /// Where it is asked about tokens, and how that goes; `None` when it is not to be asked.
+    pub introspection: Option<String>,
 }
 
 /// One route, for a person.

@@ -106,7 +106,7 @@ fn write_issuers(html: &mut String, issuers: &[IssuerStatus]) -> fmt::Result {
     if issuers.is_empty() {
         return empty_section(html, "Issuers", "No issuer is configured.");
     }
-    let columns = ["Issuer", "Identifier", "Keys", "State", "Fetched", "Last error"];
+    let columns = ["Issuer", "Identifier", "Keys", "State", "Fetched", "Last error", "Introspection"];
     section(html, "Issuers", &columns, |html| {
         issuers.iter().try_for_each(|issuer| {
             write!(
@@ -121,7 +121,9 @@ fn write_issuers(html: &mut String, issuers: &[IssuerStatus]) -> fmt::Result {
                 Some(age) => write!(html, "{} ago", Span(age))?,
                 None => html.push_str("never"),
             }
-            writeln!(html, "</td><td>{}</td></tr>", Text(issuer.last_error.as_deref().unwrap_or_default()))
+            let [error, asked] =
+                [&issuer.last_error, &issuer.introspection].map(|text| text.as_deref().unwrap_or_default());
+            writeln!(html, "</td><td>{}</td><td>{}</td></tr>", Text(error), Text(asked))
         })
     })
 }

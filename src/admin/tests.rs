@@ -30,6 +30,7 @@ impl Exhibit for Fake {
             keys: 2,
             age: Some(Duration::from_secs(3725)),
             last_error: Some("<script>alert(1)</script>".into()),
+            introspection: Some("https://login.acme.example/introspect, resting: <script>".into()),
         }]
     }
 

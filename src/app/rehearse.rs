@@ -10,11 +10,12 @@ use serde_json::{Map, Value, json};
 use crate::clock::UnixTime;
 use crate::gateway::asking::Asking;
 use crate::gateway::judge::{self, Held, Target};
-use crate::gateway::snapshot::Snapshot;
+use crate::gateway::snapshot::{Route, Snapshot};
 use crate::pattern::canonical_host;
 use crate::policy::{self, Access, Denial};
 use crate::token::cache::Local;
 use crate::token::dpop::FIELD;
+use crate::token::envelope::is_jwt;
 use crate::token::principal::Principal;
 use crate::token::{Rejection, RejectionCode};
 
@@ -144,6 +145,7 @@ async fn speaker(
         Caller::Anonymous => None,
         Caller::Token { token, proof } => {
             let headers = headers(&token, proof.as_deref())?;
+            told.steps.extend(form_of(&token, snapshot, compiled).map(|form| ("token", form)));
             let verdicts = Local::new(&snapshot.verdicts);
             let asking = Asking { headers: &headers, ..*asked };
             let found = judge::authenticate(snapshot, &verdicts, compiled, &asking).await?;
@@ -174,6 +176,13 @@ fn headers(token: &str, proof: Option<&str>) -> Result<HeaderMap, Rejection> {
         headers.insert(FIELD, value(proof)?);
     }
     Ok(headers)
+}
+
+/// What an opaque token is, and who is asked about it; nothing when it is judged by itself.
+fn form_of(token: &str, snapshot: &Snapshot, route: &Route) -> Option<String> {
+    let (issuer, introspector) = snapshot.introspecting(&route.rule).filter(|_| !is_jwt(token))?;
+    let place = introspector.status().endpoint.unwrap_or_else(|| "the endpoint that its metadata name".into());
+    Some(format!("opaque; the issuer {:?} is asked at {place}", issuer.name))
 }
 
 /// The principal of written claims: of the issuer that `iss` names, or else of the first that the route takes.

@@ -18,6 +18,7 @@ use crate::gateway::snapshot::Snapshot;
 use crate::observe::metrics::Metrics;
 use crate::observe::readiness::{Readiness, Task};
 use crate::store::{Health, Store};
+use crate::token::introspect::{self, Introspector};
 use crate::token::jwks::{Keeper, State};
 use crate::token::revocation::{Office, Standing};
 
@@ -36,10 +37,20 @@ struct Board {
 
 struct Followed {
     keeper: Arc<Keeper>,
+    introspector: Option<Arc<Introspector>>,
     task: Task,
     /// A reload brought it to a gateway that was ready.
     joined: bool,
     counted: BTreeMap<&'static str, u64>,
+    asked: BTreeMap<&'static str, u64>,
+}
+
+impl Followed {
+    /// Whether it can judge any tokens at the moment.
+    fn can_judge(&self) -> bool {
+        let asks = |introspector: &Arc<Introspector>| introspector.status().endpoint.is_some();
+        self.keeper.keys().is_some() || self.introspector.as_ref().is_some_and(asks)
+    }
 }
 
 impl Keys {
@@ -53,20 +64,29 @@ impl Keys {
         let mut before = std::mem::take(&mut *followed);
         let ready = self.0.readiness.is_ready();
         for issuer in &snapshot.issuers {
-            issuer.keys.start(runtime.handle());
-            let old = before.remove(&issuer.name);
-            // A new keeper counts from zero.
-            let counted =
-                old.filter(|old| Arc::ptr_eq(&old.keeper, &issuer.keys)).map(|old| old.counted).unwrap_or_default();
+            issuer.start(runtime.handle());
+            let introspector = issuer.introspector.clone();
+            // New ones count from zero.
+            let (mut counted, mut asked) = (BTreeMap::new(), BTreeMap::new());
+            if let Some(old) = before.remove(&issuer.name) {
+                if Arc::ptr_eq(&old.keeper, &issuer.keys) {
+                    counted = old.counted;
+                }
+                if old.introspector.as_ref().map(Arc::as_ptr) == introspector.as_ref().map(Arc::as_ptr) {
+                    asked = old.asked;
+                }
+            }
             let task = self.0.readiness.task(&format!("issuer:{}", issuer.name));
             if ready {
                 task.ok();
             }
             let keeper = Arc::clone(&issuer.keys);
-            followed.insert(Arc::clone(&issuer.name), Followed { keeper, task, joined: ready, counted });
+            let entry = Followed { keeper, introspector, task, joined: ready, counted, asked };
+            followed.insert(Arc::clone(&issuer.name), entry);
         }
         for (name, gone) in before {
             self.0.metrics.jwks_gone(&name);
+            self.0.metrics.introspection_up(&name, None);
             gone.task.withdraw();
         }
     }
@@ -82,20 +102,23 @@ impl Keys {
         }
     }
 
-    /// An issuer without keys makes the gateway unready only when no issuer has any: a replica that can judge some
-    /// tokens is worth more than none. At the start, though, the first fetch of every issuer is waited for.
+    /// An issuer without keys makes the gateway unready only when no tokens can be judged at all: a replica that can judge
+    /// some is worth more than none. At the start, though, the first fetch of every issuer is waited for.
     fn report(&self) {
         let mut followed = self.followed();
-        let someone_has_keys = followed.values().any(|issuer| issuer.keeper.keys().is_some());
+        let some_can_be_judged = followed.values().any(Followed::can_judge);
         for (name, issuer) in followed.iter_mut() {
             let status = issuer.keeper.status();
             let why = status.last_error.unwrap_or_default();
             match status.state {
-                State::Fresh => issuer.task.ok(),
+                State::Fresh => match resting(issuer) {
+                    Some(why) => issuer.task.ok_but(format!("introspection fails: {why}")),
+                    None => issuer.task.ok(),
+                },
                 State::Stale { .. } => issuer.task.ok_but(format!("keys are stale: {why}")),
                 State::Starting if issuer.joined => issuer.task.ok_but("the first fetch of keys is under way"),
                 State::Starting => issuer.task.pending("the first fetch of keys is under way"),
-                State::Unavailable if someone_has_keys => issuer.task.ok_but(format!("no keys: {why}")),
+                State::Unavailable if some_can_be_judged => issuer.task.ok_but(format!("no keys: {why}")),
                 State::Unavailable => issuer.task.failed(format!("no keys: {why}")),
             }
             match status.age {
@@ -109,12 +132,30 @@ impl Keys {
                 }
                 *counted = total;
             }
+            self.report_introspection(name, issuer);
+        }
+    }
+
+    fn report_introspection(&self, name: &str, issuer: &mut Followed) {
+        let metrics = &self.0.metrics;
+        let Some(introspector) = &issuer.introspector else { return metrics.introspection_up(name, None) };
+        metrics.introspection_up(name, Some(!introspector.status().resting));
+        for (result, total) in introspector.questions() {
+            let counted = issuer.asked.entry(result.as_str()).or_default();
+            metrics.introspections(name, result.as_str(), total.saturating_sub(*counted));
+            *counted = total;
         }
     }
 
     fn followed(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Followed>> {
         self.0.followed.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Why the issuer is not asked about tokens at the moment, if it should be.
+fn resting(issuer: &Followed) -> Option<String> {
+    let status = issuer.introspector.as_ref()?.status();
+    (status.resting || status.endpoint.is_none()).then(|| status.last_error.unwrap_or_default())
 }
 
 /// What operators see of the revocations, and of the store that replicas share.
@@ -205,6 +246,7 @@ impl Exhibit for Exhibits {
                 keys: status.keys,
                 age: status.age,
                 last_error: status.last_error,
+                introspection: issuer.introspector.as_ref().map(|introspector| introspection(&introspector.status())),
             }
         };
         snapshot.issuers.iter().map(status).collect()
@@ -219,6 +261,16 @@ impl Exhibit for Exhibits {
             upstream: Arc::clone(&snapshot.config.upstreams[route.upstream].name),
         };
         snapshot.config.routes.iter().map(status).collect()
+    }
+}
+
+/// Where an issuer is asked about tokens, and how that goes, for a person.
+fn introspection(status: &introspect::Status) -> String {
+    let why = status.last_error.as_deref().unwrap_or("it is being looked for");
+    match (&status.endpoint, status.resting) {
+        (Some(endpoint), false) => endpoint.clone(),
+        (Some(endpoint), true) => format!("{endpoint}, resting: {why}"),
+        (None, _) => format!("endpoint not known: {why}"),
     }
 }
 

@@ -17,7 +17,8 @@ use super::{ConfigFile, Outcome, complain, load, say};
 pub(super) struct Args {
     #[command(flatten)]
     file: ConfigFile,
-    /// The access token of the request; `-` reads it from standard input. It is verified with the issuer's keys
+    /// The access token of the request; `-` reads it from standard input. It is verified with the issuer's keys,
+    /// or the issuer is asked about it
     #[arg(long, value_name = "TOKEN", conflicts_with = "claims", allow_hyphen_values = true)]
     token: Option<String>,
     /// The DPoP proof that comes with the token (RFC 9449): the value of the DPoP header. Whether it was used before is not
@@ -65,7 +66,7 @@ fn explain(args: &Args) -> Result<Outcome, Outcome> {
             Outcome::Faulty
         })?;
     if matches!(caller, Caller::Token { .. }) {
-        snapshot.issuers.iter().for_each(|issuer| issuer.keys.start(runtime.handle()));
+        snapshot.issuers.iter().for_each(|issuer| issuer.start(runtime.handle()));
     }
     let rehearsal = runtime.block_on(rehearse(&snapshot, &args.method, &args.url, caller, means.clock.now()));
     runtime.shutdown_background();

@@ -184,6 +184,8 @@ codes! {
     LoginMismatch = "login-mismatch", Error;
     /// The issuer that is named does not exist.
     UnknownIssuer = "unknown-issuer", Error;
+    /// A route takes opaque tokens of two issuers; nothing in such a token says whose it is.
+    AmbiguousIntrospection = "ambiguous-introspection", Error;
     /// Two routes have the same name; logs and metrics could not tell them apart.
     DuplicateRoute = "duplicate-route", Error;
     /// Two routes match the same requests, and neither is more specific.
@@ -222,8 +224,8 @@ codes! {
     DuplicateUser = "duplicate-user", Error;
     /// Two clients have the same id.
     DuplicateClient = "duplicate-client", Error;
-    /// The grants of a client of the authority, its way to authenticate, and the secret, keys or certificates that it has do
-    /// not fit together.
+    /// The way in which a client authenticates, its grants, and the secret, keys or certificates that it has do not fit
+    /// together. The client is one of the authority, or the gateway where it asks an issuer about tokens.
     ClientAuth = "client-auth", Error;
     /// A client of the authority has a grant that sends browsers back, but no redirect URI.
     RedirectUri = "redirect-uri", Error;

@@ -178,6 +178,65 @@ pub struct Issuer {
     pub max_stale: Duration,
     /// Least time between two refetches that unknown `kid`s cause (`refetch_cooldown`). Default 5 s.
     pub refetch_cooldown: Duration,
+    /// `[issuers.NAME.introspection]`; `None`: its opaque tokens are not taken.
+    pub introspection: Option<Introspection>,
+}
+
+/// `[issuers.NAME.introspection]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Introspection {
+    /// The endpoint; `None`: the one that the issuer's metadata name.
+    pub endpoint: Option<String>,
+    /// The client id of the gateway at the issuer.
+    pub client_id: String,
+    /// How the gateway authenticates at the endpoint.
+    pub auth: ClientAuth,
+    /// Whether the issuer is asked about JWTs too (`introspect = "always"`).
+    pub always: bool,
+    /// Whether an answer may be without `aud`.
+    pub audience_optional: bool,
+    /// The form of answers.
+    pub answer: AnswerForm,
+    /// How long a good answer is remembered, within the token's `exp`. Default 30 s.
+    pub cache: Duration,
+    /// How long it is remembered that a token is not active. Default 5 s.
+    pub negative_cache: Duration,
+    /// How long a token may take to judge. Default 3 s.
+    pub timeout: Duration,
+    /// How much longer a good answer serves while the issuer cannot be asked. Default: not at all.
+    pub serve_stale: Duration,
+}
+
+/// How the gateway shows an issuer who it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// `client_secret_basic`
+    Basic(Secret),
+    /// `client_secret_post`
+    Post(Secret),
+    /// RFC 7523
+    PrivateKeyJwt {
+        /// PEM file.
+        private_key: PathBuf,
+        /// The `kid` by which the issuer knows the key.
+        key_id: Option<String>,
+    },
+    /// RFC 8705
+    Mtls {
+        /// PEM file: the certificate chain, leaf first.
+        certificate: PathBuf,
+        /// PEM file: the private key of the leaf.
+        private_key: PathBuf,
+    },
+}
+
+/// The form in which an introspection endpoint is asked to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnswerForm {
+    /// RFC 7662
+    Json,
+    /// RFC 9701, signed by the issuer.
+    Jwt,
 }
 
 /// Whose token shape an issuer writes.

@@ -7,6 +7,7 @@ mod client_auth;
 mod dpop;
 mod faults;
 mod files;
+mod introspection;
 mod issuer;
 mod login;
 mod overlap;

@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::model::{
-    Access, AccessLog, Authority, AuthorityAuth, AuthorityFaults, Bind, Config, Credential, Issuer, KeySource, Origin,
-    Profile, Redis, Route, Scheme, Server, SubjectLog, TokenType, Upstream, UpstreamHost,
+    Access, AccessLog, AnswerForm, Authority, AuthorityAuth, AuthorityFaults, Bind, ClientAuth, Config, Credential,
+    Introspection, Issuer, KeySource, Origin, Profile, Redis, Route, Scheme, Server, SubjectLog, TokenType, Upstream,
+    UpstreamHost,
 };
 
 /// What stands in the place of a secret.
@@ -157,6 +158,37 @@ fn issuer(issuer: &Issuer) -> Value {
         "allow_http": issuer.allow_http,
         "max_stale": period(issuer.max_stale),
         "refetch_cooldown": period(issuer.refetch_cooldown),
+        "introspect": issuer.introspection.as_ref().map(|asked| if asked.always { "always" } else { "opaque" }),
+        "introspection": issuer.introspection.as_ref().map(introspection),
+    })
+}
+
+fn introspection(introspection: &Introspection) -> Value {
+    let (auth, private_key, key_id, certificate) = match &introspection.auth {
+        ClientAuth::Basic(_) => ("basic", None, None, None),
+        ClientAuth::Post(_) => ("post", None, None, None),
+        ClientAuth::PrivateKeyJwt { private_key, key_id } => {
+            ("private_key_jwt", Some(private_key), key_id.as_deref(), None)
+        }
+        ClientAuth::Mtls { certificate, private_key } => ("mtls", Some(private_key), None, Some(certificate)),
+    };
+    json!({
+        "endpoint": introspection.endpoint,
+        "client_id": introspection.client_id,
+        "client_secret": matches!(introspection.auth, ClientAuth::Basic(_) | ClientAuth::Post(_)).then_some(REDACTED),
+        "auth": auth,
+        "private_key": private_key,
+        "key_id": key_id,
+        "certificate": certificate,
+        "audience": if introspection.audience_optional { "optional" } else { "required" },
+        "answer": match introspection.answer {
+            AnswerForm::Json => "json",
+            AnswerForm::Jwt => "jwt",
+        },
+        "cache": period(introspection.cache),
+        "negative_cache": period(introspection.negative_cache),
+        "timeout": period(introspection.timeout),
+        "serve_stale": period(introspection.serve_stale),
     })
 }
 

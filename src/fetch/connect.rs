@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::{ClientConfig, RootCertStore};
+use rustls::client::WantsClientCert;
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, ServerName, pem};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -16,6 +17,49 @@ use tokio_rustls::client::TlsStream;
 use url::{Host, Url};
 
 use super::Fault;
+
+/// Why a client certificate cannot be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// The file cannot be read, or is not PEM.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: pem::Error,
+    },
+    /// The private key is of no use, or not that of the certificate.
+    #[error("the certificate in {} and its private key cannot be used", certificate.display())]
+    Pair {
+        /// Which file.
+        certificate: PathBuf,
+        /// Why.
+        #[source]
+        source: rustls::Error,
+    },
+}
+
+/// The certificate by which this machine shows who it is.
+pub(super) struct Identity {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+}
+
+impl Identity {
+    pub(super) fn read(certificate: &Path, private_key: &Path) -> Result<Self, IdentityError> {
+        let read = |path: &Path| {
+            let path = path.to_path_buf();
+            move |source| IdentityError::Read { path, source }
+        };
+        let chain = CertificateDer::pem_file_iter(certificate)
+            .and_then(Iterator::collect::<Result<_, _>>)
+            .map_err(read(certificate))?;
+        let key = PrivateKeyDer::from_pem_file(private_key).map_err(read(private_key))?;
+        Ok(Self { chain, key })
+    }
+}
 
 /// Why the certificate authorities of a file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -72,12 +116,23 @@ pub(super) fn roots_of_system() -> RootCertStore {
 
 /// TLS 1.2 and 1.3 as a client, HTTP/1.1 only, trusting `roots`.
 pub(super) fn tls(roots: RootCertStore) -> TlsConnector {
+    connector(trusting(roots).with_no_client_auth())
+}
+
+/// As [`tls`], showing `identity` to a server that asks for a certificate.
+pub(super) fn tls_as(roots: RootCertStore, identity: Identity) -> Result<TlsConnector, rustls::Error> {
+    trusting(roots).with_client_auth_cert(identity.chain, identity.key).map(connector)
+}
+
+fn trusting(roots: RootCertStore) -> ConfigBuilder<ClientConfig, WantsClientCert> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
+    ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("the provider has cipher suites for the default versions")
         .with_root_certificates(roots)
-        .with_no_client_auth();
+}
+
+fn connector(mut config: ClientConfig) -> TlsConnector {
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     TlsConnector::from(Arc::new(config))
 }

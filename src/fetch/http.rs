@@ -14,13 +14,24 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use url::Url;
 
-use super::connect::{self, RootsError};
+use super::connect::{self, Identity, IdentityError, RootsError};
 use super::{Fault, Fetch, FetchError, FetchFuture, Phase, Request, Response};
 
 /// The longest head of an answer, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
 /// How much of a `Location` is shown, in characters.
 const SHOWN_LOCATION: usize = 200;
+
+/// Why there can be no client that shows a certificate.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The authorities that it would trust.
+    #[error(transparent)]
+    Roots(#[from] RootsError),
+    /// The certificate that it would show.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+}
 
 /// [`Fetch`] over real sockets.
 pub struct HttpFetch {
@@ -44,6 +55,21 @@ impl HttpFetch {
     /// When the file cannot be read, or holds anything but usable certificates.
     pub fn with_ca_file(path: &Path) -> Result<Self, RootsError> {
         Ok(Self { tls: Some(connect::tls(connect::roots_of_file(path)?)) })
+    }
+
+    /// The same client, which shows this certificate to servers that ask for one (RFC 8705 section 2). `ca_file` as in
+    /// [`Self::with_ca_file`]; without one, the machine's authorities are trusted.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or certificate and key do not belong together.
+    pub fn with_identity(ca_file: Option<&Path>, certificate: &Path, private_key: &Path) -> Result<Self, ClientError> {
+        let roots = ca_file.map_or_else(|| Ok(connect::roots_of_system()), connect::roots_of_file)?;
+        let identity = Identity::read(certificate, private_key)?;
+        if roots.is_empty() {
+            return Ok(Self { tls: None });
+        }
+        let pair = |source| IdentityError::Pair { certificate: certificate.to_path_buf(), source };
+        Ok(Self { tls: Some(connect::tls_as(roots, identity).map_err(pair)?) })
     }
 
     async fn send(&self, request: Request, phase: &Tracker) -> Result<Response, Fault> {

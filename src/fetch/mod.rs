@@ -20,8 +20,8 @@ use ::http::{HeaderMap, Method, StatusCode};
 use bytes::Bytes;
 use url::Url;
 
-pub use connect::RootsError;
-pub use http::HttpFetch;
+pub use connect::{IdentityError, RootsError};
+pub use http::{ClientError, HttpFetch};
 
 /// Sends requests. The seam at which a test fakes an issuer.
 pub trait Fetch: Send + Sync + 'static {

@@ -143,7 +143,7 @@ impl Verdicts {
         }
         let principal = principal(login, &live.session);
         let identity = identity(&principal, &snapshot.config.identity_headers)?;
-        let verdict: Held = Rc::new(Arc::new(Verdict { principal, identity }));
+        let verdict: Held = Rc::new(Arc::new(Verdict { principal, identity, opaque: false }));
         if held.len() >= MAX_HELD {
             held.clear();
         }

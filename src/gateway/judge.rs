@@ -14,7 +14,10 @@ use crate::policy::{Access, Denial, Speaks};
 use crate::proxy::{Identified, IdentityHeaders, identity};
 use crate::route::Located;
 use crate::token::cache::{Local, Lookup};
+use crate::token::claims::Claims;
+use crate::token::envelope::is_jwt;
 use crate::token::extract::{self, Scheme};
+use crate::token::introspect::Introspector;
 use crate::token::jwt::Jws;
 use crate::token::principal::Principal;
 use crate::token::{Rejection, RejectionCode};
@@ -29,6 +32,16 @@ pub struct Verdict {
     pub principal: Principal,
     /// What upstreams are told.
     pub identity: IdentityHeaders,
+    /// Whether the token is opaque: its issuer said who it speaks for, and another issuer may say otherwise.
+    pub opaque: bool,
+}
+
+impl Verdict {
+    /// Whether it can be the verdict on `route`. A JWT names its issuer, so there is one verdict on it. Of an opaque token
+    /// every issuer may have its own.
+    fn concerns(&self, route: &Route) -> bool {
+        !self.opaque || route.rule.takes_issuer(self.principal.issuer)
+    }
 }
 
 impl Speaks for Verdict {
@@ -128,9 +141,9 @@ pub struct Authenticated {
 }
 
 /// Finds out who calls: by the verdict that is remembered of the token, else by verifying it, for which the issuer's
-/// keys may have to be fetched. Either way it must not have been revoked. A token that is bound to its sender is taken with
-/// a proof of this request only, whatever is remembered. `None`: the request carries no credential, or the route does not
-/// look at any.
+/// keys may have to be fetched, or by asking the issuer. Either way it must not have been revoked. A token that is bound to
+/// its sender is taken with a proof of this request only, whatever is remembered. `None`: the request carries no credential,
+/// or the route does not look at any.
 ///
 /// # Errors
 /// Why the credential is not accepted.
@@ -162,14 +175,14 @@ async fn verdict(
     now: UnixTime,
 ) -> Result<(Held, CacheResult), Rejection> {
     let ticket = match verdicts.get(token, now) {
-        Lookup::Accepted(verdict, _level) => return Ok((verdict, CacheResult::Hit)),
+        Lookup::Accepted(verdict, _level) if verdict.concerns(route) => return Ok((verdict, CacheResult::Hit)),
+        Lookup::Accepted(..) => verdicts.ticket(token),
         Lookup::Refused(rejection) => return Err(rejection),
         Lookup::Unknown(ticket) => ticket,
     };
     // Boxed: verifying is rare, and its state is large.
     match Box::pin(verify(snapshot, route, token, now)).await {
-        Ok((issuer, verdict)) => {
-            let until = issuer.checks.fresh_until(&verdict.principal);
+        Ok((verdict, until)) => {
             let held = verdicts.accept(token, &ticket, until, Arc::new(verdict));
             Ok((held, CacheResult::Miss))
         }
@@ -180,21 +193,58 @@ async fn verdict(
     }
 }
 
-/// Judges a token that nothing is remembered of: what needs no key first, then the signature.
-async fn verify<'s>(
-    snapshot: &'s Snapshot,
+/// Judges a token that nothing is remembered of, and says how long that holds.
+async fn verify(
+    snapshot: &Snapshot,
     route: &Route,
     token: &str,
     now: UnixTime,
-) -> Result<(&'s Issuer, Verdict), Rejection> {
+) -> Result<(Verdict, UnixTime), Rejection> {
+    let asked = snapshot.introspecting(&route.rule).filter(|_| !is_jwt(token));
+    let (principal, until) = match asked {
+        Some((issuer, introspector)) => ask(issuer, introspector, token, now).await?,
+        None => verify_jwt(snapshot, route, token, now).await?,
+    };
+    let identity = identity(&principal, &snapshot.config.identity_headers)?;
+    Ok((Verdict { principal, identity, opaque: asked.is_some() }, until))
+}
+
+/// What needs no key first, then the signature, then, where the issuer is always to be asked, its word.
+async fn verify_jwt(
+    snapshot: &Snapshot,
+    route: &Route,
+    token: &str,
+    now: UnixTime,
+) -> Result<(Principal, UnixTime), Rejection> {
     let jws = Jws::parse(token)?;
     let issuer = trusted_issuer(snapshot, route, jws.issuer())?;
     issuer.checks.check(&jws, now)?;
     let keys = issuer.keys.keys_for(jws.envelope.header.kid.as_deref()).await?;
     issuer.checks.verify(&jws, &keys)?;
-    let principal = issuer.checks.principal(jws);
-    let identity = identity(&principal, &snapshot.config.identity_headers)?;
-    Ok((issuer, Verdict { principal, identity }))
+    let mut principal = issuer.checks.principal(jws);
+    let until = issuer.checks.fresh_until(&principal);
+    match issuer.introspector.as_ref().filter(|introspector| introspector.always()) {
+        None => Ok((principal, until)),
+        Some(introspector) => {
+            let testimony = introspector.ask(token).await?;
+            issuer.checks.check_answer_about_jwt(&testimony.claims, now)?;
+            principal.binding = principal.binding.or(testimony.claims.binding);
+            Ok((principal, until.min(testimony.fresh_until)))
+        }
+    }
+}
+
+/// What the issuer says of an opaque token.
+async fn ask(
+    issuer: &Issuer,
+    introspector: &Introspector,
+    token: &str,
+    now: UnixTime,
+) -> Result<(Principal, UnixTime), Rejection> {
+    let testimony = introspector.ask(token).await?;
+    issuer.checks.check_answer(&testimony.claims, introspector.audience_optional(), now)?;
+    let principal = issuer.checks.principal_of_answer(Claims::clone(&testimony.claims));
+    Ok((principal, testimony.fresh_until))
 }
 
 /// The issuer that a token's `iss` names, if the route takes tokens of it.

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
+use tokio::runtime::Handle;
+
 use crate::clock::Clock;
-use crate::config::model::{self, Config};
+use crate::config::model::{self, ClientAuth, Config};
 use crate::fetch::{Fetch, HttpFetch};
 use crate::login::{self, Login, provider::Provider};
 use crate::pattern::HostPattern;
@@ -17,6 +19,7 @@ use crate::session::{self, Sessions, store::Store};
 use crate::token::cache::{self, Epoch};
 use crate::token::checks::IssuerChecks;
 use crate::token::dpop::{self, Dpop};
+use crate::token::introspect::{self, Introspector};
 use crate::token::jwks::{self, Keeper};
 use crate::token::revocation::Revocations;
 
@@ -80,6 +83,8 @@ pub struct Issuer {
     pub checks: IssuerChecks,
     /// Its keys.
     pub keys: Arc<Keeper>,
+    /// Asks it about tokens, if it is to be asked.
+    pub introspector: Option<Arc<Introspector>>,
 }
 
 /// What snapshots are compiled with; outlives them.
@@ -125,6 +130,14 @@ pub enum CompileError {
         name: Arc<str>,
         /// Why.
         source: Box<TargetError>,
+    },
+    /// What the gateway shows an issuer when it asks about tokens.
+    #[error("issuer {name:?}: it cannot be asked about tokens")]
+    Introspection {
+        /// Its name.
+        name: Arc<str>,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// An issuer's certificate authorities.
     #[error("issuer {name:?}: its ca_file {path:?} cannot be used")]
@@ -184,6 +197,15 @@ impl Snapshot {
     #[must_use]
     pub fn issuer(&self, iss: &str) -> Option<(usize, &Issuer)> {
         self.issuers.iter().enumerate().find(|(_, issuer)| issuer.checks.issuer() == iss)
+    }
+
+    /// The one issuer of a rule that is asked about opaque tokens; `validate` sees to it that there are not two.
+    #[must_use]
+    pub fn introspecting(&self, rule: &Rule) -> Option<(&Issuer, &Introspector)> {
+        rule.issuers.iter().find_map(|position| {
+            let issuer = self.issuers.get(*position)?;
+            Some((issuer, issuer.introspector.as_deref()?))
+        })
     }
 }
 
@@ -246,6 +268,23 @@ impl Fetchers {
         self.private.insert(path.clone(), Arc::clone(&fetch));
         Ok(fetch)
     }
+
+    /// The client for questions about tokens, which may have to show a certificate.
+    fn for_introspection(&mut self, issuer: &model::Issuer) -> Result<Arc<dyn Fetch>, CompileError> {
+        match issuer.introspection.as_ref().map(|asked| &asked.auth) {
+            Some(ClientAuth::Mtls { certificate, private_key }) => {
+                let fetch = HttpFetch::with_identity(issuer.ca_file.as_deref(), certificate, private_key);
+                Ok(Arc::new(fetch.map_err(|error| cannot_ask(issuer, error))?))
+            }
+            Some(ClientAuth::Basic(_) | ClientAuth::Post(_) | ClientAuth::PrivateKeyJwt { .. }) | None => {
+                self.of(issuer)
+            }
+        }
+    }
+}
+
+fn cannot_ask(issuer: &model::Issuer, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> CompileError {
+    CompileError::Introspection { name: Arc::clone(&issuer.name), source: error.into() }
 }
 
 impl Issuer {
@@ -273,8 +312,45 @@ impl Issuer {
                 Arc::new(keeper)
             }
         };
-        Ok(Self { name: Arc::clone(&issuer.name), checks: IssuerChecks::new(issuer, position), keys })
+        let introspector = introspector(issuer, &keys, means, older, fetchers)?;
+        Ok(Self { name: Arc::clone(&issuer.name), checks: IssuerChecks::new(issuer, position), keys, introspector })
     }
+
+    /// Starts what it does in the background, on `runtime`. Further calls do nothing.
+    pub fn start(&self, runtime: &Handle) {
+        self.keys.start(runtime);
+        if let Some(introspector) = &self.introspector {
+            introspector.start(runtime);
+        }
+    }
+}
+
+/// The introspector of an issuer: the one that an unchanged `older` has, or a new one.
+fn introspector(
+    issuer: &model::Issuer,
+    keys: &Arc<Keeper>,
+    means: &Means,
+    older: Option<&Issuer>,
+    fetchers: &mut Fetchers,
+) -> Result<Option<Arc<Introspector>>, CompileError> {
+    if issuer.introspection.is_none() {
+        return Ok(None);
+    }
+    let older = older.and_then(|older| older.introspector.as_ref());
+    if let Some(same) = older.filter(|older| older.serves(issuer, keys)) {
+        return Ok(Some(Arc::clone(same)));
+    }
+    let means = introspect::Means {
+        fetch: fetchers.for_introspection(issuer)?,
+        clock: Arc::clone(&means.clock),
+        epoch: Arc::clone(&means.epoch),
+        keys: Arc::clone(keys),
+    };
+    let made = Introspector::new(issuer, means).map_err(|error| cannot_ask(issuer, error))?;
+    if let (Some(made), Some(older)) = (&made, older) {
+        made.inherit(older);
+    }
+    Ok(made.map(Arc::new))
 }
 
 impl Route {

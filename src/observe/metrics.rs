@@ -54,6 +54,8 @@ pub struct Metrics {
     jwks_age: GaugeVec,
     jwks_keys: IntGaugeVec,
     jwks_fetches: IntCounterVec,
+    introspections: IntCounterVec,
+    introspection_up: IntGaugeVec,
     revocations: IntGauge,
     store_up: IntGaugeVec,
     connections: IntGaugeVec,
@@ -133,6 +135,16 @@ impl Metrics {
             )),
             jwks_keys: families.gauges("tollgate_jwks_keys", "Usable keys", &["issuer"]),
             jwks_fetches: families.counters("tollgate_jwks_fetches_total", "Fetches of keys", &["issuer", "result"]),
+            introspections: families.counters(
+                "tollgate_introspections_total",
+                "Questions to issuers about tokens",
+                &["issuer", "result"],
+            ),
+            introspection_up: families.gauges(
+                "tollgate_introspection_up",
+                "Whether the issuer is asked about tokens, and not left alone as it does not answer",
+                &["issuer"],
+            ),
             revocations: families.add(IntGauge::new("tollgate_revocations", "Revocations in force")),
             store_up: families.gauges("tollgate_store_up", "Whether the store that replicas share answers", &["store"]),
             connections: families.gauges("tollgate_connections", "Open client connections", &["listener"]),
@@ -229,6 +241,20 @@ impl Metrics {
         // An error says that there was no such series.
         let _absent = self.jwks_age.remove_label_values(&[issuer]).is_err();
         let _absent = self.jwks_keys.remove_label_values(&[issuer]).is_err();
+    }
+
+    /// Counts questions to an issuer about tokens. `result` is of a closed list.
+    pub fn introspections(&self, issuer: &str, result: &'static str, count: u64) {
+        self.introspections.with_label_values(&[issuer, result]).inc_by(count);
+    }
+
+    /// Whether an issuer is asked about tokens; `None`: it is not to be asked (any more).
+    pub fn introspection_up(&self, issuer: &str, up: Option<bool>) {
+        match up {
+            Some(up) => self.introspection_up.with_label_values(&[issuer]).set(i64::from(up)),
+            // An error says that there was no such series.
+            None => drop(self.introspection_up.remove_label_values(&[issuer])),
+        }
     }
 
     /// How many revocations are in force.

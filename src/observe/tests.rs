@@ -381,6 +381,8 @@ fn busy() -> Process {
     worker.flush();
     process.metrics.store_up("redis", true);
     process.metrics.jwks_fetch("acme", "ok");
+    process.metrics.introspections("acme", "active", 1);
+    process.metrics.introspection_up("acme", Some(true));
     process.metrics.jwks_in_use(&"acme".into(), 1, Duration::ZERO);
     drop(process.metrics.connections("127.0.0.1:8080").opened());
     process

@@ -202,7 +202,7 @@ impl<V: Send + Sync + 'static> Local<V> {
         if let Some(verdict) = self.generations.borrow_mut().get(token, epoch, now) {
             return Lookup::Accepted(verdict, Level::Local);
         }
-        let ticket = Ticket { begun: self.shared.epoch.now(), digest: sha256(token.as_bytes()) };
+        let ticket = self.ticket(token);
         if let Some(entry) = self.shared.accepted(&ticket, now) {
             return Lookup::Accepted(self.keep(token, &entry), Level::Shared);
         }
@@ -210,6 +210,12 @@ impl<V: Send + Sync + 'static> Local<V> {
             Some(rejection) => Lookup::Refused(rejection),
             None => Lookup::Unknown(ticket),
         }
+    }
+
+    /// The right to remember another verdict in the place of one that was found and is not wanted.
+    #[must_use]
+    pub fn ticket(&self, token: &str) -> Ticket {
+        Ticket { begun: self.shared.epoch.now(), digest: sha256(token.as_bytes()) }
     }
 
     /// Remembers on all workers that `token`, to which the ticket belongs, was accepted; until `fresh_until`.

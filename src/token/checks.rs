@@ -23,6 +23,9 @@ use crate::config::model::{Issuer, Profile, TokenType};
 /// Lifetime that written claims get when they have no `exp`.
 const WRITTEN_LIFETIME: Duration = Duration::from_secs(3600);
 
+/// When a token expires of which the issuer does not say it: at the end of the year 9999.
+const NEVER: UnixTime = UnixTime::from_secs(253_402_300_799);
+
 /// What one issuer's tokens are held to; made once for a snapshot.
 #[derive(Debug, Clone)]
 pub struct IssuerChecks {
@@ -81,6 +84,47 @@ impl IssuerChecks {
     #[must_use]
     pub fn principal(&self, jws: Jws<'_>) -> Principal {
         self.principal_of(jws.claims)
+    }
+
+    /// What the issuer says of an opaque token that is active (RFC 7662 section 2.2): `iss`, `exp`, `nbf` and `iat` where
+    /// they are there, `aud` unless it may be absent, and that it is no other kind of token.
+    ///
+    /// # Errors
+    /// The first thing that does not hold, in the order issuer, kind, audience, times, required claims, binding.
+    pub fn check_answer(&self, claims: &Claims, audience_optional: bool, now: UnixTime) -> Result<(), Rejection> {
+        self.check_answer_about_jwt(claims, now)?;
+        if !audience_optional && !claims.has(self.audience_claim()) {
+            return Err(missing(self.audience_claim()));
+        }
+        self.check_required(claims)
+    }
+
+    /// What the issuer says of an active JWT, which was checked itself: it may leave out what stands in the token, but
+    /// must not say otherwise.
+    ///
+    /// # Errors
+    /// As [`Self::check_answer`].
+    pub fn check_answer_about_jwt(&self, claims: &Claims, now: UnixTime) -> Result<(), Rejection> {
+        if claims.has("iss") {
+            self.check_issuer(claims)?;
+        }
+        if let Some(why) = profile::other_kind(self.profile, claims) {
+            return Err(Rejection::new(RejectionCode::WrongType, format!("no access token: {why}")));
+        }
+        if claims.has(self.audience_claim()) {
+            self.check_audience(claims)?;
+        }
+        self.check_times(claims, claims.expires_at.unwrap_or(NEVER), now)?;
+        check_binding(claims)
+    }
+
+    /// Who an opaque token speaks for, by an answer that was checked.
+    #[must_use]
+    pub fn principal_of_answer(&self, claims: Claims) -> Principal {
+        let client = claims.string("client_id").map(Box::from);
+        let expires_at = claims.expires_at.unwrap_or(NEVER);
+        let principal = self.principal_of(claims);
+        Principal { client: client.or(principal.client), expires_at, ..principal }
     }
 
     /// Until when a verdict about the principal holds: `exp` and the tolerance.
@@ -196,17 +240,14 @@ impl IssuerChecks {
 
     fn check_claims(&self, claims: &Claims, now: UnixTime) -> Result<(), Rejection> {
         self.check_audience(claims)?;
-        self.check_times(claims, now)?;
-        if let Some(name) = self.required.iter().find(|name| !claims.states(name)) {
-            return Err(missing(name));
-        }
-        match claims.binding.is_some_and(|binding| binding.is_unknown()) {
-            true => Err(Rejection::new(
-                RejectionCode::BadBinding,
-                "the token is bound to its sender (cnf) in a way that is not known here: neither jkt nor x5t#S256",
-            )),
-            false => Ok(()),
-        }
+        let expires_at = claims.expires_at.ok_or_else(|| missing("exp"))?;
+        self.check_times(claims, expires_at, now)?;
+        self.check_required(claims)?;
+        check_binding(claims)
+    }
+
+    fn check_required(&self, claims: &Claims) -> Result<(), Rejection> {
+        self.required.iter().find(|name| !claims.states(name)).map_or(Ok(()), |name| Err(missing(name)))
     }
 
     fn check_audience(&self, claims: &Claims) -> Result<(), Rejection> {
@@ -224,8 +265,7 @@ impl IssuerChecks {
         Err(Rejection::new(RejectionCode::WrongAudience, detail))
     }
 
-    fn check_times(&self, claims: &Claims, now: UnixTime) -> Result<(), Rejection> {
-        let Some(expires_at) = claims.expires_at else { return Err(missing("exp")) };
+    fn check_times(&self, claims: &Claims, expires_at: UnixTime, now: UnixTime) -> Result<(), Rejection> {
         if now >= expires_at.plus(self.skew) {
             let detail = format!(
                 "exp was {} s ago ({} s of skew are tolerated)",
@@ -244,6 +284,16 @@ impl IssuerChecks {
             }
         }
         Ok(())
+    }
+}
+
+fn check_binding(claims: &Claims) -> Result<(), Rejection> {
+    match claims.binding.is_some_and(|binding| binding.is_unknown()) {
+        true => Err(Rejection::new(
+            RejectionCode::BadBinding,
+            "the token is bound to its sender (cnf) in a way that is not known here: neither jkt nor x5t#S256",
+        )),
+        false => Ok(()),
     }
 }
 

@@ -19,6 +19,9 @@ const LAST_SECOND: f64 = 253_402_300_799.0;
 /// Claims that are a string when present.
 const STRINGS: [&str; 10] = ["iss", "sub", "jti", "sid", "client_id", "azp", "cid", "appid", "typ", "token_use"];
 
+/// Members of an introspection answer that are a string when present, beside those (RFC 7662 section 2.2).
+const STRINGS_OF_ANSWERS: [&str; 2] = ["token_type", "username"];
+
 /// Claims that are a string or an array of strings when present.
 const LISTS: [&str; 3] = ["aud", "scope", "scp"];
 
@@ -47,6 +50,15 @@ impl Claims {
         let [expires_at, not_before, issued_at] = [date(&all, "exp")?, date(&all, "nbf")?, date(&all, "iat")?];
         let binding = Binding::read(&all)?;
         Ok(Self { all, expires_at, not_before, issued_at, binding })
+    }
+
+    /// Checks the types of an introspection answer's members.
+    ///
+    /// # Errors
+    /// `malformed_token`
+    pub fn read_answer(all: Map<String, Value>) -> Result<Self, Rejection> {
+        STRINGS_OF_ANSWERS.iter().try_for_each(|name| check_string(&all, name))?;
+        Self::read(all)
     }
 
     /// `iss`

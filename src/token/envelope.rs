@@ -6,7 +6,9 @@
 //! keys come from the issuer alone.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::alphabet::URL_SAFE;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, URL_SAFE_NO_PAD};
 use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value};
 
@@ -53,13 +55,13 @@ impl<'t> Envelope<'t> {
     /// # Errors
     /// `malformed_token` or `algorithm_refused`.
     pub fn open(token: &'t str) -> Result<(Self, Vec<u8>), Rejection> {
-        Self::open_whole(token).map(|(envelope, _, payload)| (envelope, payload))
+        Self::open_whole(token, MAX_TOKEN_BYTES).map(|(envelope, _, payload)| (envelope, payload))
     }
 
-    /// As [`Envelope::open`], with all members of the header: a proof brings its key there.
-    pub(super) fn open_whole(token: &'t str) -> Result<(Self, Members, Vec<u8>), Rejection> {
-        if token.len() > MAX_TOKEN_BYTES {
-            return Err(malformed(format!("{} bytes long; at most {MAX_TOKEN_BYTES} are taken", token.len())));
+    /// As [`Envelope::open`], with another bound, and with all members of the header: a proof brings its key there.
+    pub(super) fn open_whole(token: &'t str, max_bytes: usize) -> Result<(Self, Members, Vec<u8>), Rejection> {
+        if token.len() > max_bytes {
+            return Err(malformed(format!("{} bytes long; at most {max_bytes} are taken", token.len())));
         }
         let [header, payload, signature] = three_parts(token)?;
         let signed = &token.as_bytes()[..header.len() + 1 + payload.len()];
@@ -127,6 +129,27 @@ fn algorithm(name: Option<&str>) -> Result<Algorithm, Rejection> {
         Rejection::new(RejectionCode::AlgorithmRefused, format!("the alg is {}: {why}", excerpt(name)))
     })
 }
+
+/// Whether a token is a JWT to whoever looks at its form: three parts, of which the first is a JSON object. Good or bad,
+/// it is then judged as one, and never taken for an opaque token.
+#[must_use]
+pub fn is_jwt(token: &str) -> bool {
+    let Ok([header, ..]) = three_parts(token) else { return false };
+    match LENIENT.decode(header).map(|header| json::object(&header)) {
+        Ok(Ok(_)) => true,
+        // An object that has more than one reading, or too many levels.
+        Ok(Err(json::JsonError::Refused(error))) => error.is_data(),
+        Ok(Err(json::JsonError::NotAnObject(_))) | Err(_) => false,
+    }
+}
+
+/// Takes the spellings of base64url too that a verifier refuses.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 fn three_parts(token: &str) -> Result<[&str; 3], Rejection> {
     let mut parts = token.split('.');

@@ -10,6 +10,7 @@ pub mod claims;
 pub mod dpop;
 pub mod envelope;
 pub mod extract;
+pub mod introspect;
 pub mod json;
 mod jwk;
 pub mod jwks;
@@ -18,6 +19,7 @@ pub mod key;
 pub mod principal;
 mod profile;
 pub mod revocation;
+pub mod signer;
 #[cfg(test)]
 pub mod testing;
 

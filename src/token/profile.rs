@@ -70,6 +70,23 @@ pub(super) fn wrong_kind(profile: Profile, claims: &Claims) -> Option<String> {
     }
 }
 
+/// The `token_type` values of introspection answers that stand for an access token: those of RFC 6749 section 7.1 that we
+/// know, and what servers write there instead.
+const ACCESS_TOKENS: [&str; 4] = ["bearer", "dpop", "access_token", "urn:ietf:params:oauth:token-type:access_token"];
+
+/// Why an introspection answer is about something else than an access token, such as a refresh token; `None` when
+/// nothing in it says so.
+pub(super) fn other_kind(profile: Profile, claims: &Claims) -> Option<String> {
+    let known = |kind: &str| ACCESS_TOKENS.iter().any(|name| kind.eq_ignore_ascii_case(name));
+    if let Some(kind) = claims.string("token_type").filter(|kind| !known(kind)) {
+        return Some(format!("the token_type is {}", excerpt(kind)));
+    }
+    if let Some(kind) = claims.string("token_use").filter(|kind| !matches!(*kind, "access" | "access_token")) {
+        return Some(format!("the token_use is {}", excerpt(kind)));
+    }
+    wrong_kind(profile, claims)
+}
+
 /// What gives away an ID token, a refresh token or a logout token.
 pub(super) fn mark(claims: &Claims) -> Option<String> {
     if let Some(name) = MARKS.iter().find(|name| claims.has(name)) {

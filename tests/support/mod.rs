@@ -10,6 +10,7 @@ pub mod browser;
 pub mod client;
 pub mod gateway;
 pub mod h2;
+pub mod introspection;
 pub mod issuer;
 pub mod keys;
 pub mod process;

@@ -38,8 +38,11 @@ table! {
         max_stale: Period = "24h",
         /// The least time between two fetches of keys that tokens with unknown keys cause.
         refetch_cooldown: Memory = "5s",
-        /// Asking the issuer about opaque tokens (RFC 7662).
-        introspection: Introspection => later,
+        /// Which tokens the issuer is asked about, where there is a table `introspection`: `opaque` ones, or `always`, JWTs
+        /// too, so that their revocation is seen; their signature is checked all the same.
+        introspect: IntrospectWord = "opaque",
+        /// Asking the issuer about tokens (RFC 7662).
+        introspection: Introspection,
     }
 }
 
@@ -61,25 +64,45 @@ words! {
     }
 }
 
+words! {
+    /// Which tokens an issuer is asked about.
+    IntrospectWord {
+        /// Those that are no JWTs.
+        Opaque = "opaque",
+        /// All.
+        Always = "always",
+    }
+}
+
 table! {
-    /// Asking the issuer about opaque tokens (RFC 7662).
+    /// Asking the issuer about tokens (RFC 7662). A route takes opaque tokens of one issuer at most.
     Introspection, "[issuers.NAME.introspection]" {
-        /// The introspection endpoint. Default: from the issuer's metadata.
+        /// The introspection endpoint. Default: from the issuer's metadata. Written here, it works without them.
         endpoint: WebUrl,
         /// The client id of the gateway at the issuer.
         client_id: NonEmpty => required,
-        /// The client secret of the gateway at the issuer.
+        /// The client secret of the gateway at the issuer, for `basic` and `post`.
         client_secret: SecretSource,
         /// How the gateway authenticates: `basic`, `post`, `private_key_jwt` or `mtls`.
         auth: IntrospectionAuth = "basic",
-        /// PEM file with the private key for `private_key_jwt`.
+        /// PEM file with the gateway's private key, for `private_key_jwt` and `mtls`.
         private_key: FilePath,
-        /// How long a good answer is remembered.
+        /// The `kid` by which the issuer knows the key of `private_key_jwt`.
+        key_id: NonEmpty,
+        /// PEM file with the gateway's certificate chain, for `mtls`.
+        certificate: FilePath,
+        /// Whether an answer may be without `aud`. One that is there must always name one of `audiences`.
+        audience: AudienceWord = "required",
+        /// What is asked for: `json`, or `jwt`, an answer that the issuer signs (RFC 9701).
+        answer: AnswerWord = "json",
+        /// How long a good answer is remembered, at most until the token's `exp`. So long a revocation may go unseen.
         cache: Memory = "30s",
-        /// How long a bad answer is remembered.
+        /// How long it is remembered that a token is not active.
         negative_cache: Memory = "5s",
-        /// How long one question may take.
+        /// How long a token may take to judge, waiting included.
         timeout: Period = "3s",
+        /// How much longer a good answer serves while the issuer cannot be asked, never beyond the token's `exp`.
+        serve_stale: Memory = "0s",
     }
 }
 
@@ -94,5 +117,25 @@ words! {
         PrivateKeyJwt = "private_key_jwt",
         /// RFC 8705
         Mtls = "mtls",
+    }
+}
+
+words! {
+    /// Whether an answer has to name an audience.
+    AudienceWord {
+        /// Without `aud` it is refused.
+        Required = "required",
+        /// It may be without `aud`.
+        Optional = "optional",
+    }
+}
+
+words! {
+    /// The form of answers.
+    AnswerWord {
+        /// RFC 7662
+        Json = "json",
+        /// RFC 9701
+        Jwt = "jwt",
     }
 }

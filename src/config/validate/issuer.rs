@@ -38,11 +38,7 @@ fn issuer(name: &str, raw: &raw::Issuer, check: &mut Check<'_, '_>) -> Option<Is
     refuse_both(("jwks_uri", &raw.jwks_uri), ("jwks_file", &raw.jwks_file), help, check);
     let jwks_file = check.jwks(&raw.jwks_file);
     let ca_file = check.certificates(&raw.ca_file);
-    if let Some(introspection) = raw.introspection.get() {
-        // Not acted on yet; what it names is checked all the same.
-        check.secret(&introspection.client_secret, super::files::Inline::Warned);
-        check.private_key(&introspection.private_key);
-    }
+    let introspection = super::introspection::introspection(raw, check);
     let keys = match (&raw.jwks_uri, &raw.jwks_file) {
         (Field::Written { value, .. }, _) => KeySource::Uri(value.text.clone()),
         (Field::Absent, Field::Written { .. }) => KeySource::File(jwks_file?),
@@ -70,6 +66,7 @@ fn issuer(name: &str, raw: &raw::Issuer, check: &mut Check<'_, '_>) -> Option<Is
         allow_http: allow_http?,
         max_stale: raw.max_stale.get()?.0,
         refetch_cooldown: raw.refetch_cooldown.get()?.0,
+        introspection: introspection?,
     })
 }
 

@@ -22,6 +22,8 @@ struct Names<'a> {
     issuers: Vec<&'a str>,
     /// By position in `issuers`: the audiences, as far as they can be read.
     audiences: Vec<Option<&'a List<NonEmpty>>>,
+    /// By position in `issuers`: where it says that its opaque tokens are taken.
+    introspection: Vec<Option<&'a Span>>,
     issuers_broken: bool,
     upstreams_broken: bool,
     logins: Vec<(&'a str, &'a At<Login>)>,
@@ -66,6 +68,7 @@ fn names(root: &Root) -> Names<'_> {
             .map_or_else(Vec::new, |entries| entries.0.iter().map(|(name, _)| &*name.value.0).collect()),
         issuers: issuers.iter().map(|(name, _)| &*name.value.0).collect(),
         audiences: issuers.iter().map(|(_, issuer)| issuer.value.audiences.get()).collect(),
+        introspection: issuers.iter().map(|(_, issuer)| issuer.value.introspection.key()).collect(),
         issuers_broken: matches!(root.issuers, Field::Broken),
         upstreams_broken: matches!(root.upstreams, Field::Broken),
         logins: root
@@ -97,6 +100,7 @@ fn route(name: &str, at: &At<raw::Route>, names: &Names<'_>, check: &mut Check<'
     let upstream = upstream(raw, names, check);
     let issuers = issuers(raw, names, check);
     audiences_narrow(raw, issuers.as_deref(), names, check);
+    one_introspects(name, at, issuers.as_deref(), names, check);
     any_scope_counts(raw, check);
     let strip_prefix = strip_prefix(raw, check);
     let resource = resource(raw, check);
@@ -227,6 +231,30 @@ fn issuers(raw: &raw::Route, names: &Names<'_>, check: &mut Check<'_, '_>) -> Op
         return resolved.into_iter().collect();
     };
     Some((0..names.issuers.len()).collect())
+}
+
+/// Nothing in an opaque token says whose it is, and an issuer must not be shown the tokens of another.
+fn one_introspects(
+    name: &str,
+    at: &At<raw::Route>,
+    issuers: Option<&[usize]>,
+    names: &Names<'_>,
+    check: &mut Check<'_, '_>,
+) {
+    let public = at.value.access.get().is_some_and(|access| *access == raw::AccessKind::Public);
+    let asked = |position: &usize| Some((names.issuers[*position], names.introspection[*position]?));
+    let asked: Vec<_> = issuers.unwrap_or_default().iter().filter_map(asked).collect();
+    let ([(first, first_place), (second, second_place), ..], false) = (asked.as_slice(), public) else { return };
+    let message =
+        format!("the route {name:?} takes opaque tokens of `{first}` and of `{second}`, and could not tell them apart");
+    let place = at.value.issuers.written().map_or(&at.span, |(_, span)| span);
+    let diagnostic = Diagnostic::new(Code::AmbiguousIntrospection, message).at(place, "this route");
+    let diagnostic = diagnostic.at(first_place, "one").at(second_place, "another");
+    check.report(
+        diagnostic.help(format!(
+            "name one of them: issuers = [{first:?}]; for the other, write a second route or another host"
+        )),
+    );
 }
 
 fn audiences_narrow(raw: &raw::Route, issuers: Option<&[usize]>, names: &Names<'_>, check: &mut Check<'_, '_>) {

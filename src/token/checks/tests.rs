@@ -37,6 +37,7 @@ fn issuer(profile: Profile, token_types: &[&str]) -> Issuer {
         allow_http: false,
         max_stale: Duration::from_secs(86_400),
         refetch_cooldown: Duration::from_secs(5),
+        introspection: None,
     }
 }
 

@@ -12,7 +12,7 @@ use crate::clock::UnixTime;
 use crate::token::Rejection;
 use crate::token::claims::date;
 
-use crate::token::envelope::Envelope;
+use crate::token::envelope::{Envelope, MAX_TOKEN_BYTES};
 use crate::token::json::{self, excerpt, kind};
 use crate::token::jwk;
 use crate::token::key::Key;
@@ -42,7 +42,8 @@ impl<'p> Proof<'p> {
         if text.len() > MAX_PROOF_BYTES {
             return Err(bad(format!("{} bytes long; at most {MAX_PROOF_BYTES} are taken", text.len())));
         }
-        let (envelope, header, payload) = Envelope::open_whole(text).map_err(|rejection| bad(rejection.detail))?;
+        let (envelope, header, payload) =
+            Envelope::open_whole(text, MAX_TOKEN_BYTES).map_err(|rejection| bad(rejection.detail))?;
         match envelope.header.typ.as_deref() {
             Some(typ) if typ.eq_ignore_ascii_case("dpop+jwt") => {}
             Some(typ) => return Err(bad(format!("the typ is {}, not \"dpop+jwt\"", excerpt(typ)))),

@@ -18,9 +18,10 @@
 //! [`Keeper::refresh`] says so.
 
 mod desk;
+pub(super) mod discovery;
 mod refresh;
-mod schedule;
-mod source;
+pub(super) mod schedule;
+pub(super) mod source;
 mod status;
 mod store;
 #[cfg(test)]
@@ -37,6 +38,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 
 use self::desk::{Answer, Desk};
+use self::discovery::Discovery;
 use self::source::Source;
 use self::store::Store;
 use super::cache::Epoch;
@@ -96,10 +98,9 @@ struct Settings {
 
 impl Settings {
     fn of(issuer: &Issuer) -> Self {
-        let (url, keys, allow_http) = (issuer.issuer.clone(), issuer.keys.clone(), issuer.allow_http);
         Self {
             name: issuer.name.clone(),
-            source: Source { issuer: url, keys, allow_http },
+            source: Source { discovery: Discovery::of(issuer), keys: issuer.keys.clone() },
             ca_file: issuer.ca_file.clone(),
             max_stale: issuer.max_stale,
             cooldown: issuer.refetch_cooldown,

@@ -21,7 +21,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 ///
 /// `max-age` less `Age`; `no-cache` and `no-store` are 0. A value that is no number counts as 0 as well (section 4.2.1
 /// lets a stale reading win), and of several the smallest.
-pub(super) fn lifetime(headers: &HeaderMap) -> Duration {
+pub(in crate::token) fn lifetime(headers: &HeaderMap) -> Duration {
     let stated = headers
         .get_all(CACHE_CONTROL)
         .iter()
@@ -48,12 +48,12 @@ fn max_age(directive: &str) -> Option<u64> {
 
 /// When to fetch anew what is fresh for `lifetime`: up to a tenth sooner, so that replicas started together drift
 /// apart, yet never sooner than [`SOONEST`]. `dice` is random.
-pub(super) fn refresh(lifetime: Duration, dice: u8) -> Duration {
+pub(in crate::token) fn refresh(lifetime: Duration, dice: u8) -> Duration {
     (lifetime - lifetime / 10 * u32::from(dice) / 255).max(SOONEST)
 }
 
 /// How long to wait after so many failures in a row (at least one): 1 s, doubling up to 60 s, less up to a quarter.
-pub(super) fn backoff(failures: u32, dice: u8) -> Duration {
+pub(in crate::token) fn backoff(failures: u32, dice: u8) -> Duration {
     let doublings = failures.saturating_sub(1).min(6);
     let pause = (FIRST_PAUSE * 2u32.pow(doublings)).min(LONGEST_PAUSE);
     pause - pause / 4 * u32::from(dice) / 255

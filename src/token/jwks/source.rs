@@ -1,26 +1,22 @@
 //! One attempt to get an issuer's keys: discovery where there is any, then the JWK Set, or the reason why not.
 //!
-//! Promises to ask no URL but https ones, or http ones on loopback or where the configuration allows them; to take
-//! metadata only when its `issuer` is ours to the byte (RFC 8414 section 3.3); and to give no set without a usable key.
-//! A JWK Set that is valid but holds no usable key is a failure like any other: an issuer that signs tokens has a key,
+//! Promises to give no set without a usable key. A JWK Set that is valid but holds no usable key is a failure like any other: an issuer that signs tokens has a key,
 //! so what came is a mistake, and the last good keys serve on.
 
-use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{ACCEPT, HeaderValue};
-use serde::Deserialize;
 use tokio::io::AsyncReadExt as _;
-use url::{Host, Url};
+use url::Url;
 
 use super::FetchResult;
+use super::discovery::{Discovery, Member};
 use super::schedule;
 use crate::config::model::KeySource;
 use crate::fetch::{Fault, Fetch, FetchError, Request, Response};
-use crate::token::json::excerpt;
 use crate::token::key::KeySet;
 
 /// The longest document that is read, in bytes.
@@ -42,11 +38,11 @@ pub(super) struct Haul {
 
 /// Why an attempt brought no keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Failure {
+pub(in crate::token) struct Failure {
     /// For metrics; never `Ok`.
-    pub(super) result: FetchResult,
+    pub(in crate::token) result: FetchResult,
     /// For operators, one line.
-    pub(super) detail: String,
+    pub(in crate::token) detail: String,
 }
 
 impl Failure {
@@ -54,7 +50,7 @@ impl Failure {
         Self { result, detail: detail.into() }
     }
 
-    fn invalid(detail: impl Into<String>) -> Self {
+    pub(super) fn invalid(detail: impl Into<String>) -> Self {
         Self::new(FetchResult::Invalid, detail)
     }
 }
@@ -77,12 +73,11 @@ impl From<FetchError> for Failure {
     }
 }
 
-/// Where the keys of one issuer come from, and what it may point at.
+/// Where the keys of one issuer come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Source {
-    pub(super) issuer: std::sync::Arc<str>,
+    pub(super) discovery: Discovery,
     pub(super) keys: KeySource,
-    pub(super) allow_http: bool,
 }
 
 impl Source {
@@ -90,8 +85,8 @@ impl Source {
     pub(super) async fn attempt(&self, fetch: &dyn Fetch) -> Result<Haul, Failure> {
         let url = match &self.keys {
             KeySource::File(path) => return self.read(path).await,
-            KeySource::Uri(uri) => self.permitted("jwks_uri", uri)?,
-            KeySource::Discovery => self.discover(fetch).await?,
+            KeySource::Uri(uri) => self.discovery.permitted("jwks_uri", uri)?,
+            KeySource::Discovery => self.discovery.find(fetch, Member::JwksUri).await?,
         };
         let response = get(fetch, url.clone(), "application/jwk-set+json, application/json").await?;
         let keys = usable(&response.body).map_err(|why| Failure::invalid(format!("{url}: {why}")))?;
@@ -104,84 +99,9 @@ impl Source {
         let keys = usable(&document).map_err(|why| Failure::invalid(format!("{place}: {why}")))?;
         Ok(Haul { keys, document, place, lifetime: schedule::lifetime(&http::HeaderMap::new()) })
     }
-
-    /// The `jwks_uri` that the issuer's metadata names.
-    async fn discover(&self, fetch: &dyn Fetch) -> Result<Url, Failure> {
-        let [first, second] = self.metadata_urls()?;
-        let failure = match self.metadata(fetch, first).await {
-            Ok(metadata) => return self.permitted("the jwks_uri of the metadata", &metadata.jwks_uri),
-            Err(failure) => failure,
-        };
-        // Only an answer that is no metadata leaves hope for the other place.
-        if !matches!(failure.result, FetchResult::Status | FetchResult::Invalid) {
-            return Err(failure);
-        }
-        match self.metadata(fetch, second).await {
-            Ok(metadata) => self.permitted("the jwks_uri of the metadata", &metadata.jwks_uri),
-            Err(other) if other.result == FetchResult::IssuerMismatch => Err(other),
-            Err(other) => Err(Failure::new(failure.result, format!("{}; {}", failure.detail, other.detail))),
-        }
-    }
-
-    /// OpenID Connect Discovery section 4.1, then RFC 8414 section 3.1.
-    fn metadata_urls(&self) -> Result<[Url; 2], Failure> {
-        let issuer = self.permitted("issuer", &self.issuer)?;
-        let path = issuer.path().trim_end_matches('/').to_owned();
-        let at = |path: String| {
-            let mut url = issuer.clone();
-            url.set_path(&path);
-            url
-        };
-        Ok([
-            at(format!("{path}/.well-known/openid-configuration")),
-            at(format!("/.well-known/oauth-authorization-server{path}")),
-        ])
-    }
-
-    async fn metadata(&self, fetch: &dyn Fetch, url: Url) -> Result<Metadata, Failure> {
-        let response = get(fetch, url.clone(), "application/json").await?;
-        let metadata: Metadata = serde_json::from_slice(&response.body)
-            .map_err(|error| Failure::invalid(format!("{url}: not an issuer's metadata: {error}")))?;
-        if *metadata.issuer == *self.issuer {
-            return Ok(metadata);
-        }
-        let slash = metadata.issuer.trim_end_matches('/') == self.issuer.trim_end_matches('/');
-        let hint = if slash { "; they differ by a slash at the end" } else { "" };
-        let named = excerpt(&metadata.issuer);
-        let detail = format!("{url}: names the issuer {named}, the configuration names {:?}{hint}", self.issuer);
-        Err(Failure::new(FetchResult::IssuerMismatch, detail))
-    }
-
-    /// `text` as a URL that may be fetched; `what` names it in the error.
-    fn permitted(&self, what: &str, text: &str) -> Result<Url, Failure> {
-        let refuse = |why: &str| Failure::invalid(format!("{what} {}: {why}", excerpt(text)));
-        let url = Url::parse(text).map_err(|error| refuse(&error.to_string()))?;
-        match url.scheme() {
-            "https" => Ok(url),
-            "http" if self.allow_http || is_loopback(&url) => Ok(url),
-            "http" => Err(refuse("http is for loopback addresses, unless allow_http is set")),
-            _ => Err(refuse("only https is fetched")),
-        }
-    }
 }
 
-/// What we read of an issuer's metadata (RFC 8414 section 2).
-#[derive(Deserialize)]
-struct Metadata {
-    issuer: String,
-    jwks_uri: String,
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(ip)) => IpAddr::from(ip).is_loopback(),
-        Some(Host::Ipv6(ip)) => IpAddr::from(ip).is_loopback(),
-        None => false,
-    }
-}
-
-async fn get(fetch: &dyn Fetch, url: Url, accept: &'static str) -> Result<Response, Failure> {
+pub(super) async fn get(fetch: &dyn Fetch, url: Url, accept: &'static str) -> Result<Response, Failure> {
     let mut request = Request::get(url.clone());
     request.headers.insert(ACCEPT, HeaderValue::from_static(accept));
     (request.max_bytes, request.timeout) = (MAX_BYTES, TIMEOUT);

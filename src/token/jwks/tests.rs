@@ -96,6 +96,7 @@ fn issuer(keys: KeySource) -> Issuer {
         allow_http: false,
         max_stale: Duration::from_secs(3600),
         refetch_cooldown: Duration::from_secs(5),
+        introspection: None,
     }
 }
 
