@@ -8,8 +8,9 @@
 
 mod support;
 
-use std::fs::File;
-use std::path::Path;
+use std::fs::{File, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
@@ -20,12 +21,31 @@ const BINARY: &str = env!("CARGO_BIN_EXE_tollgate");
 /// The last line of the introduction.
 const END: &str = "Ctrl-C ends the demo.";
 
+/// Signs in, agrees, and goes where the authority sends the browser; a fragment is posted, as the page there does it.
+const ALICE: &str = r##"#!/bin/sh
+jar=$(mktemp)
+page() { curl -s -b "$jar" -c "$jar" "$@"; }
+transaction() { sed -n 's/.*name="transaction" value="\([^"]*\)".*/\1/p'; }
+at=${1%%/authorize*}/authorize
+id=$(page "$1" | transaction)
+id=$(page "$at/login" -d "transaction=$id" -d username=alice -d password=wonderland -d action=sign-in | transaction)
+back=$(page "$at/consent" -d "transaction=$id" -d action=allow -o /dev/null -w '%{redirect_url}')
+case $back in
+*"#"*) origin=${back%%/callback*}; curl -s "${back%%#*}" -H "Origin: $origin" -d "${back#*#}" ;;
+*) curl -s "$back" ;;
+esac
+rm "$jar"
+"##;
+
 #[test]
 fn the_tour_comes_out_as_told() {
     let output = support::gateway::run(&["demo", "--once"]);
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
     assert!(text.contains("came out as told") && text.contains("insufficient_scope"), "{text}");
+    let steps = text.lines().find_map(|line| line.strip_prefix("All ")?.strip_suffix(" came out as told."));
+    let readme = include_str!("../README.md");
+    assert!(readme.contains(&format!("does these {} steps", steps.unwrap_or("no"))), "the README has another number");
     assert!(!text.contains("NOT AS TOLD") && !text.contains("FAILED"), "{text}");
     assert!(!text.lines().any(holds_a_token), "a whole token is shown:\n{text}");
 }
@@ -59,9 +79,9 @@ struct Step {
 fn its_commands_do_in_a_shell_what_it_says() {
     let demo = Demo::start();
     let introduction = demo.introduction();
-    let steps = steps(&introduction);
-    assert!(steps.len() >= 10, "{introduction}");
-    let output = demo.paste(&steps);
+    let (first, steps) = (first_lines(&introduction), steps(&introduction));
+    assert!(steps.len() >= 20, "{introduction}");
+    let output = demo.paste(&first, &steps);
     let shown = String::from_utf8_lossy(&output.stdout);
     let mut answers = shown.split("=== step\n").skip(1);
     for step in &steps {
@@ -74,6 +94,12 @@ fn its_commands_do_in_a_shell_what_it_says() {
         );
     }
     demo.end();
+}
+
+/// What has to be pasted before the steps.
+fn first_lines(introduction: &str) -> String {
+    let before = introduction.lines().take_while(|line| !line.starts_with(" 1. "));
+    before.filter(|line| line.starts_with("    ")).map(|line| format!("{line}\n")).collect()
 }
 
 /// Reads ` 1. Title  -> outcome`, and the indented lines below it.
@@ -96,6 +122,7 @@ fn is_met(outcome: &str, printed: &str) -> bool {
     let (first, rest) = outcome.split_once(' ').unwrap_or((outcome, ""));
     match first {
         "counters" => printed.contains("code=\"insufficient_scope\",route=\"create-order\"} 1"),
+        "$REFRESH" | "$NEXT" | "$OPAQUE" => printed.contains("token of 1 parts"),
         _ if first.starts_with('$') => printed.contains("token of 3 parts"),
         // Without `-i` the stream itself is the answer.
         "200" if printed.starts_with("id:") || printed.starts_with("event:") || printed.starts_with("data:") => {
@@ -145,18 +172,28 @@ impl Demo {
     }
 
     /// Runs the commands in one shell, each as it stands; a stream that does not end by itself is cut.
-    fn paste(&self, steps: &[Step]) -> Output {
-        let mut script = String::new();
+    fn paste(&self, first: &str, steps: &[Step]) -> Output {
+        let mut script = format!("PATH='{}':\"$PATH\"\n{first}", self.browser().display());
         for step in steps {
             let endless = step.command.trim_start().starts_with("curl -sN");
             let command =
                 if endless { format!("timeout 3 {}", step.command.trim_start()) } else { step.command.clone() };
             script.push_str(&format!("echo '=== step'\n{command}echo\n"));
             if let Some(variable) = step.outcome.strip_prefix('$') {
-                script.push_str(&format!("echo \"token of $(echo \"${variable}\" | tr . '\\n' | wc -l) parts\"\n"));
+                let parts = format!("echo \"token of $(echo \"${variable}\" | grep . | tr . '\\n' | wc -l) parts\"\n");
+                script.push_str(&parts);
             }
         }
         self.shell(self.folder.path(), &script)
+    }
+
+    /// A folder with what opens a browser, on a machine that has none: Alice, by curl.
+    fn browser(&self) -> PathBuf {
+        let (folder, file) = (self.folder.path().join("bin"), self.folder.path().join("bin/xdg-open"));
+        std::fs::create_dir(&folder).expect("ours");
+        std::fs::write(&file, ALICE).expect("ours");
+        std::fs::set_permissions(&file, Permissions::from_mode(0o755)).expect("ours");
+        folder
     }
 
     fn shell(&self, folder: &Path, script: &str) -> Output {

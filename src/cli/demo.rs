@@ -1,6 +1,9 @@
 //! `tollgate demo`: the authority, the sample API and the gateway in one process, and a tour of them.
 
+mod browser;
+mod step;
 mod steps;
+mod tour;
 mod wire;
 
 use std::io::{self, IsTerminal as _};
@@ -17,7 +20,7 @@ use crate::observe::diagnostics::{DiagnosticsForm, init_diagnostics};
 use super::sample_api::SampleApi;
 use super::{Outcome, complain, say};
 
-use steps::Tour;
+use tour::Tour;
 
 /// The config that the demo runs, and that a newcomer reads first.
 const CONFIG: &str = include_str!("../../config/demo.toml");
@@ -89,8 +92,8 @@ pub(super) fn run(args: &Args) -> Outcome {
 fn demo(once: bool) -> Result<Outcome, Outcome> {
     let places = if once { Places::free().map_err(|error| faulty(&error))? } else { Places::usual() };
     let form = if io::stderr().is_terminal() { DiagnosticsForm::Pretty } else { DiagnosticsForm::Json };
-    // Without the log of diagnostics the demo still runs.
-    let _ = init_diagnostics("warn", form);
+    // Without the log of diagnostics the demo still runs. What the authority warns of, the introduction says.
+    let _ = init_diagnostics("warn,tollgate::authority=error", form);
     let tour = Tour::of(places);
     let parts = Parts::start(&places, once).map_err(|error| faulty(&error))?;
     if once {

@@ -4,6 +4,8 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use serde_json::Value;
+
 /// How long the demo waits for one answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -13,6 +15,78 @@ pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) head: String,
     pub(super) body: String,
+}
+
+/// What is shown of a line: columns, and rows.
+const WIDTH: usize = 88;
+const ROWS: usize = 4;
+
+impl Answer {
+    /// The body as JSON; null when it is none.
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_default()
+    }
+
+    /// The values of a header field.
+    pub(super) fn fields<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.filter(move |(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// The value of a header field.
+    pub(super) fn field<'a>(&'a self, name: &'a str) -> Option<&'a str> {
+        self.fields(name).next()
+    }
+
+    /// Whether this stands in the body; in JSON, however it is laid out.
+    pub(super) fn shows(&self, text: &str) -> bool {
+        self.body.contains(text) || self.json().to_string().contains(text)
+    }
+
+    /// Status and the beginning of the body, in a few lines.
+    pub(super) fn told(&self) -> String {
+        let phrase = self.head.lines().next().unwrap_or_default().trim_start_matches("HTTP/1.1 ");
+        let json = self.json();
+        let text = match (json["code"].as_str(), json["detail"].as_str()) {
+            (Some(code), Some(detail)) => format!("{code}: {detail}"),
+            _ if json.is_object() => without_tokens(json).to_string(),
+            _ => self.body.clone(),
+        };
+        let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+        match lines.as_slice() {
+            [] => phrase.to_owned(),
+            [line] if phrase.len() + line.len() < WIDTH => format!("{phrase}  {line}"),
+            [line] => format!("{phrase}\n       {}", broken(line)),
+            lines => format!("{phrase}\n       {}", lines.join("\n       ")),
+        }
+    }
+}
+
+/// Nobody needs to see a whole token.
+fn without_tokens(mut json: Value) -> Value {
+    for name in ["access_token", "refresh_token", "id_token"] {
+        if let Some(token) = json.get_mut(name) {
+            *token = format!("{:.12}...", token.as_str().unwrap_or_default()).into();
+        }
+    }
+    json
+}
+
+/// A long line as a few that fit a terminal, broken behind commas.
+fn broken(line: &str) -> String {
+    let (mut rows, mut row) = (Vec::new(), String::new());
+    for piece in line.split_inclusive([',', '&']) {
+        if !row.is_empty() && row.len() + piece.len() > WIDTH {
+            rows.push(std::mem::take(&mut row));
+        }
+        row.push_str(piece);
+    }
+    rows.push(row);
+    if rows.len() > ROWS {
+        rows.truncate(ROWS);
+        rows.push("...".into());
+    }
+    rows.join("\n       ")
 }
 
 /// Sends `request`, and reads until the server closes or `enough` is seen in what came.
