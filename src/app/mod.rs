@@ -5,6 +5,7 @@
 //! listener, the embedded authority.
 
 mod authority;
+mod effective;
 mod policy_tests;
 pub mod rehearse;
 mod reload;
@@ -37,6 +38,7 @@ use crate::token::cache::Epoch;
 use crate::token::dpop;
 use crate::token::revocation::{self, Office};
 
+pub use effective::{EffectiveRule, effective_rules};
 pub use policy_tests::{TestResult, run_tests};
 pub use reload::{Watched, run_until_signalled};
 

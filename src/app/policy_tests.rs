@@ -31,7 +31,10 @@ pub async fn run_tests(snapshot: &Snapshot, now: UnixTime) -> Vec<TestResult> {
     for test in &snapshot.config.tests {
         // The config takes only absolute URLs.
         let url = test.url.parse::<Uri>().unwrap_or_default();
-        let caller = test.claims.clone().map_or(Caller::Anonymous, Caller::Claims);
+        let caller = test.claims.clone().map_or(Caller::Anonymous, |mut claims| {
+            claims.extend(test.signed_in.map(|ago| ("auth_time".to_owned(), now.minus(ago).secs().into())));
+            Caller::Claims(claims)
+        });
         let rehearsal = rehearse(snapshot, &test.method, &url, caller, now).await;
         results.push(TestResult { test: test.clone(), rehearsal });
     }

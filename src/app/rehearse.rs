@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Method, Uri};
@@ -12,7 +13,7 @@ use crate::gateway::asking::Asking;
 use crate::gateway::judge::{self, Held, Target};
 use crate::gateway::snapshot::{Route, Snapshot};
 use crate::pattern::canonical_host;
-use crate::policy::{self, Access, Denial};
+use crate::policy::{self, Access, Denial, Rule, Speaks};
 use crate::token::cache::Local;
 use crate::token::dpop::FIELD;
 use crate::token::envelope::is_jwt;
@@ -20,6 +21,9 @@ use crate::token::principal::Principal;
 use crate::token::{Rejection, RejectionCode};
 
 use super::report::{access, matches};
+
+/// How long a token lives that does not say so.
+const LIFE: Duration = Duration::from_secs(3600);
 
 /// Who asks.
 #[derive(Debug, Clone)]
@@ -47,6 +51,8 @@ pub struct Rehearsal {
     pub route: Option<usize>,
     /// The steps, as a heading and what came of it.
     pub steps: Vec<(&'static str, String)>,
+    /// The clause that refuses, by its key, and the table that it is of.
+    pub clause: Option<(String, String)>,
     /// Why it would be refused; `None`: it would be allowed.
     pub denial: Option<Denial>,
 }
@@ -69,6 +75,7 @@ impl Rehearsal {
             "route": self.route.map(|route| snapshot.routes[route].name.to_string()),
             "upstream": self.route.map(|route| snapshot.upstream_names[snapshot.routes[route].upstream].to_string()),
             "detail": self.denial.as_ref().map(Denial::detail),
+            "clause": self.clause.as_ref().map(|(key, of)| json!({ "key": key, "of": of })),
             "steps": steps,
         })
     }
@@ -76,7 +83,8 @@ impl Rehearsal {
 
 /// Judges `method` on the absolute `url` as `caller` would be.
 pub async fn rehearse(snapshot: &Snapshot, method: &Method, url: &Uri, caller: Caller, now: UnixTime) -> Rehearsal {
-    let mut rehearsal = Rehearsal { request: format!("{method} {url}"), route: None, steps: Vec::new(), denial: None };
+    let request = format!("{method} {url}");
+    let mut rehearsal = Rehearsal { request, route: None, steps: Vec::new(), clause: None, denial: None };
     if let Err(denial) = walk(&mut rehearsal, snapshot, (method, url), caller, now).await {
         rehearsal.denial = Some(denial);
     }
@@ -104,12 +112,19 @@ async fn walk(
     told.route = Some(located.route);
     let (route, written) = (&snapshot.routes[located.route], &snapshot.config.routes[located.route]);
     told.steps.push(("route", format!("{:?} at line {}: {}", route.name, written.line, matches(written))));
-    told.steps.push(("rule", access(written, &snapshot.config)));
+    told.steps.push(("rule", access(route, &snapshot.config)));
     let scheme = if url.scheme_str() == Some("http") { "http" } else { "https" };
     let (target, headers) = (Target::of(authority), HeaderMap::new());
     let asked = Asking { method, uri: url, headers: &headers, scheme, target: target.as_ref(), now };
     let speaker = speaker(told, snapshot, located.route, &asked, caller).await?;
-    policy::decide(&route.rule, speaker, now)?;
+    let given = judge::circumstances(&located, now);
+    let principal = speaker.as_ref().map(Speaks::principal).filter(|speaker| route.rule.takes_issuer(speaker.issuer));
+    if let Some(clause) = principal.and_then(|principal| route.rule.refusing(principal, given)) {
+        let (key, of) = (clause.key().into_owned(), clause.origin().into_owned());
+        told.steps.push(("clause", format!("{key} of {of}")));
+        told.clause = Some((key, of));
+    }
+    policy::decide(&route.rule, speaker, given)?;
     let upstream = &snapshot.config.upstreams[route.upstream];
     told.steps.push(("upstream", upstream.name.to_string()));
     Ok(())
@@ -120,7 +135,7 @@ enum Speaker {
     Written(Box<Principal>),
 }
 
-impl policy::Speaks for Speaker {
+impl Speaks for Speaker {
     fn principal(&self) -> &Principal {
         match self {
             Self::Held(held) => held.principal(),
@@ -155,7 +170,7 @@ async fn speaker(
     };
     let who = match &speaker {
         None => "anonymous".to_owned(),
-        Some(speaker) => describe(policy::Speaks::principal(speaker), snapshot),
+        Some(speaker) => describe(speaker.principal(), snapshot),
     };
     told.steps.push(("caller", who));
     Ok(speaker)
@@ -202,19 +217,44 @@ fn written(
     };
     let name = issuer.checks.audience_claim();
     if !claims.contains_key(name)
-        && let Some(audience) = good_audience(&compiled.rule.audiences, issuer.checks.audiences())
+        && let Some(audience) = good_audience(compiled.rule.audiences(), issuer.checks.audiences())
     {
         claims.insert(name.into(), audience);
     }
+    good_life(&mut claims, &compiled.rule, now);
     issuer.checks.principal_from_claims(claims, now)
 }
 
-/// What a token must be meant for, when a route asks for more than its issuer does: one audience that pleases both, or
-/// two that do so together.
-fn good_audience(of_route: &[String], of_issuer: &[String]) -> Option<Value> {
-    let first = of_route.first()?;
-    let both = of_route.iter().find(|audience| of_issuer.contains(audience));
-    Some(both.map_or_else(|| json!([of_issuer.first(), first]), |audience| json!(audience)))
+/// What a token must be meant for, when a route asks for more than its issuer does: for each list one audience, and if
+/// none of these pleases the issuer, one that does.
+fn good_audience<'a>(lists: impl Iterator<Item = &'a [String]>, of_issuer: &'a [String]) -> Option<Value> {
+    let mut chosen: Vec<&String> = Vec::new();
+    for list in lists {
+        if !list.iter().any(|audience| chosen.contains(&audience)) {
+            chosen.push(list.iter().find(|audience| of_issuer.contains(audience)).or(list.first())?);
+        }
+    }
+    let pleases = chosen.iter().any(|audience| of_issuer.contains(audience));
+    match chosen.as_slice() {
+        [] => None,
+        [one] if pleases => Some(json!(one)),
+        all if pleases => Some(json!(all)),
+        all => Some(json!([of_issuer.first().into_iter().collect(), all.to_vec()].concat())),
+    }
+}
+
+/// When a token that does not say so was issued and expires, on a route that asks for a certain life.
+fn good_life(claims: &mut Map<String, Value>, rule: &Rule, now: UnixTime) {
+    let (at_least, at_most) = rule.life();
+    if claims.contains_key("exp") || (at_least.is_none() && at_most.is_none()) {
+        return;
+    }
+    let life = at_least.map_or(LIFE, |least| LIFE.max(least + Duration::from_secs(1)));
+    let life = at_most.map_or(life, |most| life.min(most));
+    claims.insert("exp".into(), json!(now.plus(life).secs()));
+    if at_most.is_some() {
+        claims.entry("iat").or_insert_with(|| json!(now.secs()));
+    }
 }
 
 fn describe(principal: &Principal, snapshot: &Snapshot) -> String {
@@ -378,6 +418,6 @@ access = "public"
         assert_eq!(told["upstream"], "api");
         assert!(told["detail"].as_str().is_some_and(|detail| detail.contains("orders:read")), "{told}");
         let steps: Vec<&Value> = told["steps"].as_array().into_iter().flatten().map(|step| &step["step"]).collect();
-        assert_eq!(steps, ["host", "path", "route", "rule", "caller"], "no upstream is reached");
+        assert_eq!(steps, ["host", "path", "route", "rule", "caller", "clause"], "no upstream is reached");
     }
 }

@@ -13,10 +13,11 @@ use tokio::runtime::Runtime;
 use crate::admin::{Exhibit, IssuerStatus, RouteStatus};
 use crate::clock::Clock;
 use crate::config;
-use crate::config::model::{Access, Config, Route};
-use crate::gateway::snapshot::Snapshot;
+use crate::config::model::{Config, Route};
+use crate::gateway::snapshot::{self, Snapshot};
 use crate::observe::metrics::Metrics;
 use crate::observe::readiness::{Readiness, Task};
+use crate::policy::{Access, Clause, Rule};
 use crate::store::{Health, Store};
 use crate::token::introspect::{self, Introspector};
 use crate::token::jwks::{Keeper, State};
@@ -254,13 +255,13 @@ impl Exhibit for Exhibits {
 
     fn routes(&self) -> Vec<RouteStatus> {
         let snapshot = self.current.load();
-        let status = |route: &Route| RouteStatus {
+        let status = |(route, compiled): (&Route, &snapshot::Route)| RouteStatus {
             name: Arc::clone(&route.name),
             matches: matches(route),
-            access: access(route, &snapshot.config),
+            access: access(compiled, &snapshot.config),
             upstream: Arc::clone(&snapshot.config.upstreams[route.upstream].name),
         };
-        snapshot.config.routes.iter().map(status).collect()
+        snapshot.config.routes.iter().zip(&snapshot.routes).map(status).collect()
     }
 }
 
@@ -281,24 +282,20 @@ pub(super) fn matches(route: &Route) -> String {
 }
 
 /// Who may use a route, for a person.
-pub(super) fn access(route: &Route, config: &Config) -> String {
-    let mut asks = Vec::new();
-    if !route.scopes.is_empty() {
-        asks.push(route.scopes.join(" and "));
-    }
-    if !route.any_scope.is_empty() {
-        asks.push(route.any_scope.join(" or "));
-    }
-    asks.extend(route.claims.iter().map(|(pointer, _)| format!("claim {pointer}")));
-    asks.extend(route.bind.map(|bind| format!("bound by {}", bind.as_str())));
-    if route.access != Access::Public && route.issuers.len() < config.issuers.len() {
-        let names: Vec<&str> = route.issuers.iter().map(|position| &*config.issuers[*position].name).collect();
-        asks.push(format!("of {}", names.join(" or ")));
-    }
-    let who = match route.access {
+pub(super) fn access(route: &snapshot::Route, config: &Config) -> String {
+    let rule = &route.rule;
+    let mut asks: Vec<String> = rule.clauses().iter().map(Clause::brief).collect();
+    asks.extend(issuers_of(rule, config).map(|names| format!("of {}", names.join(" or "))));
+    let who = match rule.access {
         Access::Token => "token",
         Access::Optional => "optional token",
         Access::Public => "public",
     };
     if asks.is_empty() { who.to_owned() } else { format!("{who}: {}", asks.join(", ")) }
+}
+
+/// The names of the issuers whose tokens a rule takes; `None`: all of the config.
+pub(super) fn issuers_of<'c>(rule: &Rule, config: &'c Config) -> Option<Vec<&'c str>> {
+    let some = rule.access != Access::Public && rule.issuers.len() < config.issuers.len();
+    some.then(|| rule.issuers.iter().map(|position| &*config.issuers[*position].name).collect())
 }

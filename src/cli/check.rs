@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _};
 
 use serde_json::{Value, json};
 
-use crate::app::{TestResult, run_tests, system_means};
+use crate::app::{EffectiveRule, TestResult, effective_rules, run_tests, system_means};
 use crate::config::{self, Loaded};
 use crate::gateway::snapshot::Snapshot;
 
@@ -17,8 +17,11 @@ pub(super) struct Args {
     /// Print problems and test results as JSON
     #[arg(long)]
     json: bool,
+    /// Print what each route asks in the end: its own keys and those of its rule sets
+    #[arg(long)]
+    effective: bool,
     /// Print the JSON Schema of the config format, for editors, and read no file
-    #[arg(long, conflicts_with = "json")]
+    #[arg(long, conflicts_with_all = ["json", "effective"])]
     schema: bool,
 }
 
@@ -51,6 +54,7 @@ fn test(args: &Args, loaded: Loaded) -> Outcome {
             return Outcome::Misconfigured;
         }
     };
+    let rules = args.effective.then(|| effective_rules(&snapshot));
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
         complain("error: the system gives no event queue");
         return Outcome::Faulty;
@@ -59,11 +63,16 @@ fn test(args: &Args, loaded: Loaded) -> Outcome {
     let failed = results.iter().filter(|result| !result.passed()).count();
     if args.json {
         let tests: Vec<Value> = results.iter().map(|result| test_json(result, &snapshot)).collect();
-        say(&format!("{:#}\n", json!({ "ok": failed == 0, "diagnostics": diagnostics, "tests": tests })));
+        let mut told = json!({ "ok": failed == 0, "diagnostics": diagnostics, "tests": tests });
+        if let Some(rules) = &rules {
+            told["effective"] = rules.iter().map(EffectiveRule::to_json).collect();
+        }
+        say(&format!("{told:#}\n"));
     } else {
         if !shown.is_empty() {
             complain(shown.trim_end());
         }
+        say(&rules.iter().flatten().map(EffectiveRule::to_text).collect::<String>());
         results.iter().filter(|result| !result.passed()).for_each(|result| complain(explain(result, &name)));
         say(&summary(&name, &snapshot, warnings, (results.len(), failed)));
     }

@@ -118,6 +118,8 @@ codes! {
     BadMethod = "bad-method", Error;
     /// Not one scope (RFC 6749, section 3.3): a scope has no blanks, quotes or backslashes.
     BadScope = "bad-scope", Error;
+    /// Not an authentication context class: printable ASCII without blanks, quotes and backslashes.
+    BadAcr = "bad-acr", Error;
     /// Not a JSON Pointer into the claims (RFC 6901), such as `"/department"`.
     BadPointer = "bad-pointer", Error;
     /// Not a header name.
@@ -134,7 +136,7 @@ codes! {
     ForgeableAlgorithm = "forgeable-algorithm", Error;
     /// A secret that is neither a text nor `{ file = "..." }` nor `{ env = "..." }`.
     BadSecret = "bad-secret", Error;
-    /// A value that has no counterpart in JSON, such as a date, where claims are compared.
+    /// A value that no claim is compared with: a date, a table that names no test, or a text in braces that names no parameter.
     BadClaimValue = "bad-claim-value", Error;
 
     // Files and environment.
@@ -186,6 +188,10 @@ codes! {
     UnknownIssuer = "unknown-issuer", Error;
     /// A route takes opaque tokens of two issuers; nothing in such a token says whose it is.
     AmbiguousIntrospection = "ambiguous-introspection", Error;
+    /// The rule set that the route names does not exist.
+    UnknownRuleSet = "unknown-rule-set", Error;
+    /// A claim is compared with a path parameter that the route's path does not have.
+    UnknownParameter = "unknown-parameter", Error;
     /// Two routes have the same name; logs and metrics could not tell them apart.
     DuplicateRoute = "duplicate-route", Error;
     /// Two routes match the same requests, and neither is more specific.
@@ -206,6 +212,8 @@ codes! {
     PublicBesideProtected = "public-beside-protected", Warning;
     /// An upstream that no route uses.
     UnusedUpstream = "unused-upstream", Warning;
+    /// A rule set that no route uses.
+    UnusedRuleSet = "unused-rule-set", Warning;
 
     // Policy tests.
     /// Not `"METHOD https://host/path"`.

@@ -20,7 +20,7 @@ mod view;
 mod word;
 
 pub use diagnostic::{Code, Diagnostic, Report, Severity, Source};
-pub use view::redacted;
+pub use view::{claim_test_as_written, period, redacted};
 pub use word::url::is_loopback;
 
 use diagnostic::mask::mask;

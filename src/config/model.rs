@@ -17,6 +17,10 @@ use crate::pattern::{HostPattern, MethodSet, PathPattern};
 use crate::secret::Secret;
 use crate::server::certificate::CertificateName;
 
+mod rule;
+
+pub use rule::{Accepted, ClaimTest, Param, Requirements};
+
 /// One whole, valid configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -343,16 +347,11 @@ pub struct Route {
     pub upstream: usize,
     /// Who may come in.
     pub access: Access,
-    /// All of these scopes are needed.
-    pub scopes: Vec<String>,
-    /// One of these scopes is needed; empty: no such rule.
-    pub any_scope: Vec<String>,
-    /// JSON Pointer into the claims to the accepted values: the claim equals one, or is an array that contains one.
-    pub claims: Vec<(String, Vec<serde_json::Value>)>,
-    /// Positions in [`Config::issuers`]; never empty unless `access` is public. Default: all.
+    /// Positions in [`Config::issuers`] of those whose tokens are taken by the route and all of its rule sets; never
+    /// empty unless `access` is public. Default: all.
     pub issuers: Vec<usize>,
-    /// Narrows the issuer's audiences; empty: the issuer's decide.
-    pub audiences: Vec<String>,
+    /// What must hold, all of it: the route's own keys first, then its rule sets as `rules` names them.
+    pub requirements: Vec<Requirements>,
     /// Only tokens that are bound to their sender in this way; `None`: bound or not.
     pub bind: Option<Bind>,
     /// What the upstream gets of the credential.
@@ -420,6 +419,8 @@ pub struct PolicyTest {
     pub url: String,
     /// `None`: anonymous. Absent `iss`, `aud`, `exp` get good values.
     pub claims: Option<serde_json::Map<String, serde_json::Value>>,
+    /// How long ago the user signed in; becomes `auth_time`.
+    pub signed_in: Option<Duration>,
     /// `allow` or a denial code.
     pub expect: String,
     /// Line in the file, from 1.

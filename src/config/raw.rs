@@ -32,6 +32,8 @@ table! {
         /// Which requests go where, and what they need: `[[routes]]`. What no route matches is refused. The most specific
         /// route wins: by host, then path, then method.
         routes: Tables<route::Route>,
+        /// Rule sets that routes share, by name: `[rules.NAME]`.
+        rules: Entries<Name, route::RuleSet>,
         /// Requests with the outcome that they must have: `[[tests]]`. `tollgate check` runs them, without network.
         tests: Tables<route::Test>,
         /// Further headers that tell the upstream who is calling: the name of a header, and a JSON Pointer to the claim,

@@ -12,6 +12,7 @@ mod issuer;
 mod login;
 mod overlap;
 mod route;
+mod rule;
 mod server;
 mod store;
 mod upstream;
@@ -54,7 +55,7 @@ pub fn config(
     let issuers = issuer::issuers(root, &mut check);
     let upstreams = upstream::upstreams(root, &mut check);
     let routes = route::routes(root, &mut check);
-    let tests = route::tests(root, &check);
+    let tests = route::tests(root, &mut check);
     let identity_headers = route::identity_headers(root, &mut check);
     let dpop = dpop::dpop(root, &mut check);
     let authority = authority::authority(root, &mut check);

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::model::{
-    Access, AccessLog, AnswerForm, Authority, AuthorityAuth, AuthorityFaults, Bind, ClientAuth, Config, Credential,
-    Introspection, Issuer, KeySource, Origin, Profile, Redis, Route, Scheme, Server, SubjectLog, TokenType, Upstream,
-    UpstreamHost,
+    Accepted, Access, AccessLog, AnswerForm, Authority, AuthorityAuth, AuthorityFaults, Bind, ClaimTest, ClientAuth,
+    Config, Credential, Introspection, Issuer, KeySource, Origin, Param, Profile, Redis, Requirements, Route, Scheme,
+    Server, SubjectLog, TokenType, Upstream, UpstreamHost,
 };
 
 /// What stands in the place of a secret.
@@ -68,14 +68,55 @@ fn by_name<'a>(entries: impl Iterator<Item = (&'a str, Value)>) -> Value {
 }
 
 /// As it could be written in the file.
-fn period(duration: Duration) -> Value {
-    let text = match (duration.as_secs(), duration.subsec_millis()) {
+#[must_use]
+pub fn period(duration: Duration) -> String {
+    match (duration.as_secs(), duration.subsec_millis()) {
         (secs, millis @ 1..) => format!("{}ms", secs * 1000 + u64::from(millis)),
         (secs, 0) if secs >= 3600 && secs.is_multiple_of(3600) => format!("{}h", secs / 3600),
         (secs, 0) if secs >= 60 && secs.is_multiple_of(60) => format!("{}m", secs / 60),
         (secs, 0) => format!("{secs}s"),
+    }
+}
+
+/// What a rule asks of a claim, as it could be written in the file.
+#[must_use]
+pub fn claim_test_as_written(test: &ClaimTest<Param>) -> Value {
+    let one = |accepted: &Accepted<Param>| match accepted {
+        Accepted::Value(Value::String(text)) if text.starts_with('{') && text.ends_with('}') => {
+            format!("{{{text}}}").into()
+        }
+        Accepted::Value(value) => value.clone(),
+        Accepted::Param(param) => format!("{{{}}}", param.name).into(),
     };
-    text.into()
+    let all = |values: &[Accepted<Param>]| values.iter().map(one).collect::<Value>();
+    match test {
+        ClaimTest::Exists => json!({ "exists": true }),
+        ClaimTest::Absent => json!({ "exists": false }),
+        ClaimTest::Has(values) => all(values),
+        ClaimTest::OneOf(values) => json!({ "one_of": all(values) }),
+        ClaimTest::Contains(value) => json!({ "contains": one(value) }),
+    }
+}
+
+/// What one table asks: the keys that are written.
+fn requirements(asks: &Requirements) -> Map<String, Value> {
+    let claims = asks.claims.iter().map(|(pointer, test)| (&**pointer, claim_test_as_written(test)));
+    let lists = [
+        ("audiences", &asks.audiences),
+        ("scopes", &asks.scopes),
+        ("any_scope", &asks.any_scope),
+        ("client_ids", &asks.client_ids),
+        ("acr", &asks.acr),
+    ];
+    let periods = [
+        ("max_age", asks.max_age),
+        ("min_remaining_life", asks.min_remaining_life),
+        ("max_total_life", asks.max_total_life),
+    ];
+    let lists = lists.into_iter().filter(|(_, list)| !list.is_empty()).map(|(key, list)| (key, json!(list)));
+    let periods = periods.into_iter().filter_map(|(key, span)| Some((key, json!(period(span?)))));
+    let claims = (!asks.claims.is_empty()).then(|| ("claims", by_name(claims)));
+    lists.chain(periods).chain(claims).map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
 fn redis(redis: &Redis) -> Value {
@@ -221,7 +262,8 @@ fn origin(origin: &Origin) -> String {
 
 fn route(route: &Route, config: &Config) -> Value {
     let issuers = route.issuers.iter().filter_map(|position| config.issuers.get(*position));
-    json!({
+    let sets = route.requirements.iter().filter_map(|asks| Some((asks.set.as_deref()?, requirements(asks).into())));
+    let mut shown = json!({
         "name": &*route.name,
         "hosts": route.hosts.iter().map(ToString::to_string).collect::<Value>(),
         "path": route.path.as_str(),
@@ -232,11 +274,7 @@ fn route(route: &Route, config: &Config) -> Value {
             Access::Optional => "optional",
             Access::Public => "public",
         },
-        "scopes": route.scopes,
-        "any_scope": route.any_scope,
-        "claims": by_name(route.claims.iter().map(|(pointer, accepted)| (&**pointer, accepted.clone().into()))),
         "issuers": issuers.map(|issuer| &*issuer.name).collect::<Value>(),
-        "audiences": route.audiences,
         "bind": route.bind.map(Bind::as_str),
         "credential": match route.credential {
             Credential::Pass => "pass",
@@ -245,8 +283,12 @@ fn route(route: &Route, config: &Config) -> Value {
         "strip_prefix": route.strip_prefix,
         "resource": route.resource,
         "encoded_slash": route.encoded_slash_in_segment.then_some("segment"),
+        "rules": by_name(sets),
         "line": route.line,
-    })
+    });
+    let own = route.requirements.iter().filter(|asks| asks.set.is_none()).flat_map(requirements);
+    own.for_each(|(key, value)| shown[key] = value);
+    shown
 }
 
 fn authority(authority: &Authority) -> Value {

@@ -17,12 +17,13 @@ use crate::observe::exchange::Exchange;
 use crate::pattern::canonical_host;
 use crate::policy::{self, Denial, Permit};
 use crate::proxy::identity;
+use crate::route::Located;
 use crate::session::{Found, Live, Place, Session, is_ours};
 use crate::token::principal::{Principal, Scopes};
 use crate::token::{Rejection, RejectionCode};
 
 use super::asking::Asking;
-use super::judge::{Held, Target, Verdict};
+use super::judge::{Held, Target, Verdict, circumstances};
 use super::login_paths::{self, Call};
 use super::outcome::{Refusal, refused};
 use super::respond::{self, Challenge, Form};
@@ -78,6 +79,7 @@ impl Beside {
 /// A request without Authorization on a route with a login.
 pub(super) struct Door<'a> {
     pub(super) view: &'a View,
+    pub(super) located: &'a Located<'a>,
     pub(super) route: &'a Route,
     pub(super) login: &'a Arc<Login>,
     pub(super) exchange: &'a Exchange,
@@ -102,7 +104,7 @@ impl Door<'_> {
             snapshot.revocations.check(&held.principal, self.asking.now, &snapshot.config.revocation)?;
             caller::name_principal(&self.view.snapshot, self.exchange, held);
         }
-        Ok((policy::decide(&self.route.rule, held, self.asking.now)?, visitor))
+        Ok((policy::decide(&self.route.rule, held, circumstances(self.located, self.asking.now))?, visitor))
     }
 
     /// A browser on its way to a page is sent to the issuer, everybody else is told where a person can log in.

@@ -1,5 +1,5 @@
-//! Challenges: what a refused caller is told in `WWW-Authenticate` (RFC 6750 section 3, RFC 9449 section 7, RFC 9728
-//! section 5.1).
+//! Challenges: what a refused caller is told in `WWW-Authenticate` (RFC 6750 section 3, RFC 9449 section 7, RFC 9470
+//! section 3, RFC 9728 section 5.1).
 //!
 //! Each scheme that a route takes has a field of its own, Bearer first. The error stands in that of the scheme that was
 //! used; what is wrong with a proof is said in DPoP's alone. DPoP is offered where a route asks for it, where the config
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 
 use crate::config::model::Bind;
-use crate::policy::Denial;
+use crate::policy::{Denial, StepUp};
 use crate::token::{RejectionCode, extract};
 
 use super::asking::Asking;
@@ -63,7 +63,7 @@ impl Challenge {
             None => Offer::IfBound,
         };
         Self {
-            scope: route.rule.needed_scopes(),
+            scope: route.rule.needed_scopes().to_owned(),
             resource_metadata: metadata::url(route, asking.scheme, asking.target),
             bearer: route.rule.bind != Some(Bind::Dpop),
             dpop,
@@ -78,10 +78,10 @@ impl Challenge {
         let Some(error) = error(denial) else { return Vec::new() };
         let of_proof = matches!(denial.rejection(), Some(RejectionCode::BadProof | RejectionCode::ProofNonceRequired));
         let by_dpop = of_proof || self.dpop == Offer::Used;
-        let error = error.map(|error| (error, sentence));
+        let error = error.map(|error| Error { name: error, description: sentence, step_up: step_up(denial) });
         let mut values = Vec::with_capacity(2);
         if self.bearer && !of_proof {
-            values.extend(self.write("Bearer", error.filter(|_| !by_dpop)));
+            values.extend(self.write("Bearer", error.as_ref().filter(|_| !by_dpop)));
         }
         let offered = match self.dpop {
             Offer::Never => false,
@@ -89,15 +89,21 @@ impl Challenge {
             Offer::Always | Offer::Used => true,
         };
         if offered || of_proof {
-            values.extend(self.write("DPoP", error.filter(|_| by_dpop || !self.bearer)));
+            values.extend(self.write("DPoP", error.as_ref().filter(|_| by_dpop || !self.bearer)));
         }
         values
     }
 
-    fn write(&self, scheme: &str, error: Option<(&str, &str)>) -> Option<HeaderValue> {
+    fn write(&self, scheme: &str, error: Option<&Error<'_>>) -> Option<HeaderValue> {
         let mut text = format!("{scheme} realm=\"tollgate\"");
-        if let Some((error, description)) = error {
-            let _ = write!(text, ", error=\"{error}\", error_description=\"{description}\"");
+        if let Some(Error { name, description, step_up }) = error {
+            let _ = write!(text, ", error=\"{name}\", error_description=\"{description}\"");
+            if let Some(values) = step_up.map(|wanted| &wanted.acr_values).filter(|values| !values.is_empty()) {
+                let _ = write!(text, ", acr_values=\"{values}\"");
+            }
+            if let Some(seconds) = step_up.and_then(|wanted| wanted.max_age) {
+                let _ = write!(text, ", max_age=\"{seconds}\"");
+            }
         }
         if scheme == "DPoP" {
             let _ = write!(text, ", algs=\"{}\"", self.algs);
@@ -112,11 +118,27 @@ impl Challenge {
     }
 }
 
+/// What a challenge says of the denial.
+struct Error<'d> {
+    name: &'static str,
+    description: &'d str,
+    step_up: Option<&'d StepUp>,
+}
+
+/// What a login must be instead (RFC 9470 section 3).
+fn step_up(denial: &Denial) -> Option<&StepUp> {
+    match denial {
+        Denial::StepUpRequired { wanted, .. } => Some(wanted),
+        _ => None,
+    }
+}
+
 /// The `error` of a denial that is answered with a challenge: `Some(None)` for a challenge without.
 const fn error(denial: &Denial) -> Option<Option<&'static str>> {
     match denial {
         Denial::NoCredential | Denial::SessionExpired => Some(None),
         Denial::InsufficientScope { .. } => Some(Some("insufficient_scope")),
+        Denial::StepUpRequired { .. } => Some(Some("insufficient_user_authentication")),
         Denial::Token(rejection) => match rejection.code {
             RejectionCode::IssuerUnavailable | RejectionCode::StoreUnavailable => None,
             RejectionCode::BadCredentialSyntax => Some(Some("invalid_request")),

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 use crate::clock::UnixTime;
 use crate::observe::exchange::CacheResult;
 use crate::pattern::canonical_host;
-use crate::policy::{Access, Denial, Speaks};
+use crate::policy::{Access, Circumstances, Denial, Speaks};
 use crate::proxy::{Identified, IdentityHeaders, identity};
 use crate::route::Located;
 use crate::token::cache::{Local, Lookup};
@@ -127,6 +127,12 @@ pub fn locate<'r>(
     method: &Method,
 ) -> Result<Located<'r>, Denial> {
     snapshot.table.locate(host, uri.path(), method)
+}
+
+/// What the decision about a located request rests on beside who asks.
+#[must_use]
+pub fn circumstances<'l>(located: &'l Located<'_>, now: UnixTime) -> Circumstances<'l> {
+    Circumstances { path: &located.path, certain: located.certain, now }
 }
 
 /// Who calls, as far as that was found out.

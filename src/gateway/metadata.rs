@@ -56,7 +56,8 @@ struct Facts {
 impl Facts {
     fn add(&mut self, config: &Config, route: &Route) {
         self.issuers.extend(route.issuers.iter().map(|position| config.issuers[*position].issuer.to_string()));
-        self.scopes.extend(route.scopes.iter().chain(&route.any_scope).cloned());
+        let scopes = route.requirements.iter().flat_map(|asks| asks.scopes.iter().chain(&asks.any_scope));
+        self.scopes.extend(scopes.cloned());
         self.unbound |= route.bind != Some(Bind::Dpop);
         self.certificates |= route.bind == Some(Bind::Mtls);
         if route.bind == Some(Bind::Dpop) || (route.bind.is_none() && config.dpop.offered) {

@@ -32,6 +32,7 @@ use crate::observe::worker::{SnapshotSink, WorkerSink};
 use crate::observe::writer::AccessLog;
 use crate::policy::{self, Denial, Permit};
 use crate::proxy::{self, Answer, Beat, Client, RequestBody, ResponseBody, Upstreams};
+use crate::route::Located;
 use crate::server::{Handler, Peer, Tunnels};
 use crate::token::cache::Local;
 use crate::token::dpop::NONCE_FIELD;
@@ -42,7 +43,7 @@ use judge::{Held, Verdict};
 use login_paths::Call;
 use outcome::{Refusal, broken, finish, refused};
 use respond::{Challenge, Form};
-use snapshot::{Route, Snapshot};
+use snapshot::Snapshot;
 
 pub use caller::Connection;
 pub use outcome::{Body, Observer};
@@ -164,11 +165,11 @@ impl Gateway {
         let mut beside = None;
         let (permit, nonce) = match browser::login_of(snapshot, route, &asking) {
             None => {
-                let judged = self.judge(view, route, exchange, &asking).await;
+                let judged = self.judge(view, &located, exchange, &asking).await;
                 judged.map_err(|denial| refused(exchange, denial, Challenge::of(snapshot, route, &asking)))?
             }
             Some(login) => {
-                let door = Door { view, route, login, exchange, asking: &asking };
+                let door = Door { view, located: &located, route, login, exchange, asking: &asking };
                 match Box::pin(door.judge()).await {
                     Ok((permit, found)) => {
                         beside = Some(found);
@@ -217,10 +218,11 @@ impl Gateway {
     async fn judge(
         &self,
         view: &View,
-        route: &Route,
+        located: &Located<'_>,
         exchange: &Exchange,
         asking: &Asking<'_>,
     ) -> Result<(Permit<Held>, Option<HeaderValue>), Denial> {
+        let route = &view.snapshot.routes[located.route];
         let found = judge::authenticate(&view.snapshot, &view.verdicts, route, asking).await?;
         let mut nonce = None;
         let held = found.map(|found| {
@@ -229,7 +231,7 @@ impl Gateway {
             nonce = found.nonce;
             found.held
         });
-        Ok((policy::decide(&route.rule, held, asking.now)?, nonce))
+        Ok((policy::decide(&route.rule, held, judge::circumstances(located, asking.now))?, nonce))
     }
 
     /// One of the gateway's own paths.

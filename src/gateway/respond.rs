@@ -69,7 +69,7 @@ pub fn denial(denial: &Denial, challenge: &Challenge, form: Form) -> Response<By
 
 const fn status(denial: &Denial) -> StatusCode {
     match denial {
-        Denial::NoCredential | Denial::SessionExpired => StatusCode::UNAUTHORIZED,
+        Denial::NoCredential | Denial::SessionExpired | Denial::StepUpRequired { .. } => StatusCode::UNAUTHORIZED,
         Denial::CrossSite => StatusCode::FORBIDDEN,
         Denial::Token(rejection) => match rejection.code {
             RejectionCode::BadCredentialSyntax => StatusCode::BAD_REQUEST,
@@ -129,6 +129,7 @@ const fn sentence(denial: &Denial) -> &'static str {
         Denial::CrossSite => "This request comes from another site, and changes something here.",
         Denial::InsufficientScope { .. } => "The access token does not have the scope that this needs.",
         Denial::ClaimRefused { .. } => "The access token does not carry the claims that this needs.",
+        Denial::StepUpRequired { .. } => "This needs a stronger or a more recent login.",
         Denial::NoRoute => "There is nothing here.",
         Denial::MethodNotAllowed { .. } => "This resource does not have this method.",
         Denial::AmbiguousPath { .. } => "The path can be read in more than one way. Send it in its plain form.",
@@ -245,7 +246,7 @@ mod tests {
             (scope, 403, "insufficient_scope", "error=\"insufficient_scope\""),
             (token(RejectionCode::IssuerUnavailable), 503, "issuer_unavailable", ""),
             (Denial::NoRoute, 404, "no_route", ""),
-            (Denial::ClaimRefused { pointer: "/x".into() }, 403, "claim_refused", ""),
+            (Denial::ClaimRefused { detail: String::new() }, 403, "claim_refused", ""),
             (Denial::BodyTooLarge, 413, "body_too_large", ""),
         ];
         for (what, status, code, challenge) in cases {

@@ -11,7 +11,7 @@ use crate::config::model::{self, ClientAuth, Config};
 use crate::fetch::{Fetch, HttpFetch};
 use crate::login::{self, Login, provider::Provider};
 use crate::pattern::HostPattern;
-use crate::policy::{Access, Rule};
+use crate::policy::Rule;
 use crate::proxy::{HeaderRules, Plan, SystemAuthorities, Target, TargetError};
 use crate::route::{Entry, RouteTable};
 use crate::secret::seal::Sealer;
@@ -355,19 +355,6 @@ fn introspector(
 
 impl Route {
     fn compile(route: &model::Route, resource: Resource, rules: &Arc<HeaderRules>) -> Self {
-        let rule = Rule {
-            access: match route.access {
-                model::Access::Token => Access::Token,
-                model::Access::Optional => Access::Optional,
-                model::Access::Public => Access::Public,
-            },
-            issuers: route.issuers.clone(),
-            audiences: route.audiences.clone(),
-            scopes: route.scopes.clone(),
-            any_scope: route.any_scope.clone(),
-            claims: route.claims.clone(),
-            bind: route.bind,
-        };
         let plan = Plan {
             strip_prefix: route.strip_prefix.as_deref().map(Box::from),
             pass_credential: route.credential == model::Credential::Pass,
@@ -375,6 +362,15 @@ impl Route {
         };
         let (name, hosts) = (Arc::clone(&route.name), route.hosts.clone());
         let (login, passes_session_token) = (route.login, route.passes_session_token);
-        Self { name, rule, plan, upstream: route.upstream, hosts, resource, login, passes_session_token }
+        Self {
+            name,
+            rule: Rule::new(route),
+            plan,
+            upstream: route.upstream,
+            hosts,
+            resource,
+            login,
+            passes_session_token,
+        }
     }
 }

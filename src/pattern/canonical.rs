@@ -171,6 +171,12 @@ pub fn decode_segment(segment: &str) -> Cow<'_, str> {
     }
 }
 
+/// Whether a segment of a canonical path, decoded, is this text, byte by byte. Allocates nothing.
+#[must_use]
+pub fn segment_reads(segment: &str, text: &str) -> bool {
+    percent_encoding::percent_decode_str(segment).eq(text.bytes())
+}
+
 /// All escapes decoded; a `%` that begins none stands for itself.
 pub(super) fn decode_bytes(text: &str) -> Vec<u8> {
     percent_encoding::percent_decode_str(text).collect()

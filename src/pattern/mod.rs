@@ -13,10 +13,10 @@ mod method;
 mod path;
 pub mod reading;
 
-pub use canonical::{CanonicalPath, PathError, decode_segment};
+pub use canonical::{CanonicalPath, PathError, decode_segment, segment_reads};
 pub use host::{HostPattern, canonical_host};
 pub use method::MethodSet;
-pub use path::{PathPattern, PathShape, Segment};
+pub use path::{PathPattern, PathShape, Segment, is_parameter_name};
 pub use reading::{EncodedSlash, Reading, TooManyReadings};
 
 /// Why a pattern does not parse.

@@ -224,10 +224,15 @@ fn parse_segment(piece: &str, last: bool) -> Result<Segment, PatternError> {
     }
 }
 
+/// Whether a parameter of a path may be called so.
+#[must_use]
+pub fn is_parameter_name(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
 fn parse_name(name: &str, offset: usize) -> Result<Box<str>, PatternError> {
-    let well_formed = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if well_formed {
+    if is_parameter_name(name) {
         return Ok(name.into());
     }
     let message = if name.is_empty() { "a parameter has no name".into() } else { format!("{name:?} is no name") };

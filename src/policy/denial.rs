@@ -3,6 +3,15 @@
 use crate::pattern::MethodSet;
 use crate::token::{Rejection, RejectionCode};
 
+/// What a login must be (RFC 9470 section 3).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StepUp {
+    /// Authentication context classes, one of which will do, separated by blanks; empty: any.
+    pub acr_values: String,
+    /// How long ago it may be, in seconds.
+    pub max_age: Option<u64>,
+}
+
 /// Why a request was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Denial {
@@ -21,10 +30,17 @@ pub enum Denial {
         /// For operators.
         detail: String,
     },
-    /// A claim has none of the accepted values.
+    /// A claim, the client or the life of the token is not what the rule asks for.
     ClaimRefused {
-        /// JSON Pointer to the claim.
-        pointer: String,
+        /// For operators.
+        detail: String,
+    },
+    /// The login is not recent or not strong enough; another one would do (RFC 9470).
+    StepUpRequired {
+        /// What the login must be.
+        wanted: Box<StepUp>,
+        /// For operators.
+        detail: String,
     },
     /// No route matches host and path.
     NoRoute,
@@ -60,6 +76,7 @@ impl Denial {
             Self::Token(rejection) => rejection.code.as_str(),
             Self::InsufficientScope { .. } => "insufficient_scope",
             Self::ClaimRefused { .. } => "claim_refused",
+            Self::StepUpRequired { .. } => "step_up_required",
             Self::NoRoute => "no_route",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::AmbiguousPath { .. } => "ambiguous_path",
@@ -79,8 +96,10 @@ impl Denial {
                 "an unsafe method by a session's cookie, from another site (Sec-Fetch-Site, Origin)".into()
             }
             Self::Token(rejection) => rejection.detail.clone().into_owned(),
-            Self::InsufficientScope { detail, .. } | Self::AmbiguousPath { detail } => detail.clone(),
-            Self::ClaimRefused { pointer } => format!("the claim at {pointer:?} has none of the accepted values"),
+            Self::InsufficientScope { detail, .. }
+            | Self::ClaimRefused { detail }
+            | Self::StepUpRequired { detail, .. }
+            | Self::AmbiguousPath { detail } => detail.clone(),
             Self::NoRoute => "no route matches this host and path".into(),
             Self::MethodNotAllowed { .. } => "the routes of this path do not have this method".into(),
             Self::BadRequest { detail } => (*detail).into(),

@@ -1,24 +1,14 @@
-//! The rule of one route: who may pass, by issuer, audience, scopes and claims.
+//! The rule of one route: everything that it and its rule sets ask of a principal, made from the configuration once.
 
-use serde_json::Value;
+use std::time::Duration;
 
-use crate::clock::UnixTime;
-use crate::config::model::Bind;
+use crate::config::model::{Bind, Route};
 use crate::token::principal::Principal;
 use crate::token::{Rejection, RejectionCode};
 
-use super::denial::Denial;
-
-/// Who may use a route at all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// A valid token is needed.
-    Token,
-    /// No token is fine, a bad one is not.
-    Optional,
-    /// Everybody; credentials are not looked at.
-    Public,
-}
+use super::clause::{Ask, Clause};
+use super::denial::{Denial, StepUp};
+use super::{Access, Circumstances};
 
 /// What a route asks of a principal.
 #[derive(Debug, Clone)]
@@ -27,89 +17,126 @@ pub struct Rule {
     pub access: Access,
     /// Positions of the issuers whose tokens are taken.
     pub issuers: Vec<usize>,
-    /// The token's `aud` must name one of these; empty: what the issuer asks for is enough.
-    pub audiences: Vec<String>,
-    /// All of these scopes.
-    pub scopes: Vec<String>,
-    /// One of these scopes; empty: no such rule.
-    pub any_scope: Vec<String>,
-    /// JSON Pointer to accepted values: the claim equals one of them, or is an array that contains one.
-    pub claims: Vec<(String, Vec<Value>)>,
     /// Only tokens that are bound to their sender in this way; `None`: bound or not.
     pub bind: Option<Bind>,
+    clauses: Vec<Clause>,
+    needed_scopes: Box<str>,
+    step_up: StepUp,
 }
 
 impl Rule {
+    /// A rule that asks for nothing beside a token of these issuers.
+    #[must_use]
+    pub fn plain(access: Access, issuers: Vec<usize>) -> Self {
+        Self {
+            access,
+            issuers,
+            bind: None,
+            clauses: Vec::new(),
+            needed_scopes: Box::default(),
+            step_up: StepUp::default(),
+        }
+    }
+
+    /// The rule of a route.
+    #[must_use]
+    pub fn new(route: &Route) -> Self {
+        let own = route.bind.map(Clause::bound).into_iter();
+        let mut clauses: Vec<Clause> = own.chain(route.requirements.iter().flat_map(Clause::all_of)).collect();
+        // What the route itself asks stays before what its rule sets ask alike.
+        clauses.sort_by_key(Clause::rank);
+        let needed_scopes = needed_scopes(&clauses).into();
+        let step_up = step_up(&clauses);
+        let issuers = route.issuers.clone();
+        Self { access: route.access, issuers, bind: route.bind, clauses, needed_scopes, step_up }
+    }
+
     /// Whether tokens of the issuer at this position are taken.
     #[must_use]
     pub fn takes_issuer(&self, issuer: usize) -> bool {
         self.issuers.contains(&issuer)
     }
 
+    /// All that it asks, in the order in which it is looked at.
+    #[must_use]
+    pub fn clauses(&self) -> &[Clause] {
+        &self.clauses
+    }
+
+    /// All scopes that the rule names, space-delimited, for the challenge (RFC 6750 section 3).
+    #[must_use]
+    pub fn needed_scopes(&self) -> &str {
+        &self.needed_scopes
+    }
+
+    /// Each of these lists must have something in common with the token's `aud`.
+    pub fn audiences(&self) -> impl Iterator<Item = &[String]> {
+        self.clauses.iter().filter_map(|clause| match &clause.ask {
+            Ask::Audiences(audiences) => Some(audiences.as_slice()),
+            _ => None,
+        })
+    }
+
+    /// How long a token must still be good at least, and live in all at most.
+    #[must_use]
+    pub fn life(&self) -> (Option<Duration>, Option<Duration>) {
+        let at_least = self.clauses.iter().filter_map(|clause| match clause.ask {
+            Ask::MinRemainingLife(life) => Some(life),
+            _ => None,
+        });
+        let at_most = self.clauses.iter().filter_map(|clause| match clause.ask {
+            Ask::MaxTotalLife(life) => Some(life),
+            _ => None,
+        });
+        (at_least.max(), at_most.min())
+    }
+
     /// Checks the principal against everything but `access`.
     ///
     /// # Errors
-    /// The first thing that does not hold, in the order issuer, binding, audience, scopes, claims.
-    pub fn admits(&self, principal: &Principal, _now: UnixTime) -> Result<(), Denial> {
+    /// The first thing that does not hold: the issuer, then the clauses in their order.
+    pub fn admits(&self, principal: &Principal, given: Circumstances<'_>) -> Result<(), Denial> {
         if !self.takes_issuer(principal.issuer) {
             let detail = format!("the route does not take tokens of {:?}", principal.issuer_id);
             return Err(Rejection::new(RejectionCode::UnknownIssuer, detail).into());
         }
-        if let Some(bind) = self.bind
-            && !principal.binding.is_some_and(|binding| binding.is_by(bind))
-        {
-            let detail =
-                format!("the route takes only tokens that are bound to their sender: bind = {:?}", bind.as_str());
-            return Err(Rejection::new(RejectionCode::BadBinding, detail).into());
-        }
-        if !self.audiences.is_empty() && !principal.audiences.iter().any(|aud| self.wants_audience(aud)) {
-            let detail = format!("the route asks for one of {:?}", self.audiences);
-            return Err(Rejection::new(RejectionCode::WrongAudience, detail).into());
-        }
-        if let Some(missing) = self.scopes.iter().find(|scope| !principal.scopes.contains(scope)) {
-            return Err(self.insufficient_scope(format!("the token lacks the scope {missing:?}")));
-        }
-        if !self.any_scope.is_empty() && !self.any_scope.iter().any(|scope| principal.scopes.contains(scope)) {
-            return Err(self.insufficient_scope(format!("the token has none of the scopes {:?}", self.any_scope)));
-        }
-        match self.claims.iter().find(|(pointer, accepted)| !claim_holds(principal, pointer, accepted)) {
-            Some((pointer, _)) => Err(Denial::ClaimRefused { pointer: pointer.clone() }),
+        match self.refusing(principal, given) {
             None => Ok(()),
+            Some(clause) => Err(clause.denial(principal, given, &self.needed_scopes, &self.step_up)),
         }
     }
 
-    fn wants_audience(&self, audience: &str) -> bool {
-        self.audiences.iter().any(|wanted| wanted == audience)
-    }
-
-    fn insufficient_scope(&self, detail: String) -> Denial {
-        Denial::InsufficientScope { needed: self.needed_scopes(), detail }
-    }
-
-    /// All scopes that the route names, space-delimited, for the challenge (RFC 6750 section 3).
+    /// The first clause that the principal does not fulfil.
     #[must_use]
-    pub fn needed_scopes(&self) -> String {
-        let all: Vec<&str> = self.scopes.iter().chain(&self.any_scope).map(String::as_str).collect();
-        all.join(" ")
+    pub fn refusing(&self, principal: &Principal, given: Circumstances<'_>) -> Option<&Clause> {
+        self.clauses.iter().find(|clause| !clause.holds(principal, given))
     }
 }
 
-fn claim_holds(principal: &Principal, pointer: &str, accepted: &[Value]) -> bool {
-    let Some(claim) = point(&principal.claims, pointer) else { return false };
-    match claim {
-        Value::Array(items) => accepted.iter().any(|value| value == claim || items.contains(value)),
-        single => accepted.contains(single),
+fn needed_scopes(clauses: &[Clause]) -> String {
+    let mut all: Vec<&str> = Vec::new();
+    for clause in clauses {
+        let (Ask::Scopes(scopes) | Ask::AnyScope(scopes)) = &clause.ask else { continue };
+        for scope in scopes.iter().filter(|scope| !all.contains(&scope.as_str())).collect::<Vec<_>>() {
+            all.push(scope);
+        }
     }
+    all.join(" ")
 }
 
-/// Follows a JSON Pointer (RFC 6901) into a set of claims.
-#[must_use]
-pub fn point<'a>(claims: &'a serde_json::Map<String, Value>, pointer: &str) -> Option<&'a Value> {
-    let mut tokens = pointer.strip_prefix('/')?.splitn(2, '/');
-    let first = tokens.next()?.replace("~1", "/").replace("~0", "~");
-    let value = claims.get(&first)?;
-    match tokens.next() {
-        Some(rest) => value.pointer(&format!("/{rest}")),
-        None => Some(value),
+/// What all `acr` and `max_age` clauses ask for together.
+fn step_up(clauses: &[Clause]) -> StepUp {
+    let mut acr: Option<Vec<&str>> = None;
+    let mut max_age: Option<u64> = None;
+    for clause in clauses {
+        match &clause.ask {
+            Ask::Acr(wanted) => match &mut acr {
+                None => acr = Some(wanted.iter().map(String::as_str).collect()),
+                Some(common) => common.retain(|value| wanted.iter().any(|wanted| wanted == value)),
+            },
+            Ask::MaxAge(age) => max_age = Some(max_age.map_or(age.as_secs(), |other| other.min(age.as_secs()))),
+            _ => {}
+        }
     }
+    StepUp { acr_values: acr.unwrap_or_default().join(" "), max_age }
 }

@@ -17,7 +17,7 @@ use http::{HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::Value;
 
-use crate::policy::rule::point;
+use crate::policy::Pointer;
 use crate::token::principal::Principal;
 use crate::token::{Rejection, RejectionCode};
 
@@ -88,7 +88,7 @@ pub fn identity(principal: &Principal, extra: &[(HeaderName, String)]) -> Result
         headers.set(SCOPES, scopes?.join(" "))?;
     }
     for (name, pointer) in extra {
-        let Some(claim) = point(&principal.claims, pointer) else { continue };
+        let Some(claim) = Pointer::new(pointer).follow(&principal.claims) else { continue };
         if let Some(text) = claim_text(claim, name)? {
             headers.set(name.clone(), text)?;
         }

@@ -4,7 +4,7 @@
 //! never counts as absent. Refuses dates that are no plausible number of seconds, control characters in what becomes an
 //! identity header, and array elements that would read as several scopes.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use super::Rejection;
 use super::binding::Binding;
@@ -167,14 +167,27 @@ pub(super) fn date(claims: &Map<String, Value>, name: &str) -> Result<Option<Uni
     let Value::Number(number) = value else {
         return Err(malformed(format!("the claim {name} is {}, not a number", kind(value))));
     };
-    let seconds = number.as_f64().filter(|seconds| (0.0..=LAST_SECOND).contains(seconds));
-    let seconds = seconds.ok_or_else(|| malformed(format!("the claim {name} is no plausible date")))?;
+    let date = plausible(number).ok_or_else(|| malformed(format!("the claim {name} is no plausible date")))?;
+    Ok(Some(date))
+}
+
+/// The moment that a claim names; `None` when it is no plausible date.
+#[must_use]
+pub fn numeric_date(claim: &Value) -> Option<UnixTime> {
+    match claim {
+        Value::Number(number) => plausible(number),
+        Value::Null | Value::Bool(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+fn plausible(number: &Number) -> Option<UnixTime> {
+    let seconds = number.as_f64().filter(|seconds| (0.0..=LAST_SECOND).contains(seconds))?;
     #[expect(
         clippy::cast_possible_truncation,
         reason = "the range was checked; the fraction of a millisecond is dropped"
     )]
     let millis = (seconds * 1000.0) as i64;
-    Ok(Some(UnixTime::from_millis(millis)))
+    Some(UnixTime::from_millis(millis))
 }
 
 #[cfg(test)]

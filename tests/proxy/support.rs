@@ -22,7 +22,7 @@ use tokio::runtime::LocalOptions;
 use tokio::task::spawn_local;
 use tollgate::clock::{SystemClock, UnixTime};
 use tollgate::config::model::{self, Origin, Scheme, UpstreamHost};
-use tollgate::policy::{self, Access, Permit, Rule, Speaks};
+use tollgate::policy::{self, Access, Circumstances, Permit, Rule, Speaks};
 use tollgate::proxy::*;
 use tollgate::server::Peer;
 use tollgate::token::principal::{Principal, Scopes};
@@ -64,16 +64,9 @@ pub fn permit() -> Permit<Verdict> {
         claims: serde_json::Map::new(),
     };
     let headers = identity(&principal, &[]).unwrap();
-    let rule = Rule {
-        access: Access::Token,
-        issuers: vec![0],
-        audiences: Vec::new(),
-        scopes: Vec::new(),
-        any_scope: Vec::new(),
-        claims: Vec::new(),
-        bind: None,
-    };
-    policy::decide(&rule, Some(Verdict(principal, headers)), UnixTime::from_secs(0)).unwrap()
+    let rule = Rule::plain(Access::Token, vec![0]);
+    let given = Circumstances { path: "/", certain: true, now: UnixTime::from_secs(0) };
+    policy::decide(&rule, Some(Verdict(principal, headers)), given).unwrap()
 }
 
 /// What a response body told its watch, in order.

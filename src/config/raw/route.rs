@@ -1,10 +1,13 @@
-//! `[[routes]]` and `[[tests]]`
+//! `[[routes]]`, `[rules.*]` and `[[tests]]`
 
 use crate::config::read::{Entries, List};
 use crate::config::table::{table, words};
-use crate::config::word::json::{Accepted, AnyTable, Claims};
-use crate::config::word::names::{Expectation, HostText, MethodText, Name, NonEmpty, PathText, Pointer, Scope};
-use crate::config::word::quantity::Period;
+use crate::config::word::claim::ClaimRule;
+use crate::config::word::json::{AnyTable, Claims};
+use crate::config::word::names::{
+    AcrValue, Expectation, HostText, MethodText, Name, NonEmpty, PathText, Pointer, Scope,
+};
+use crate::config::word::quantity::{Memory, Period};
 use crate::config::word::url::{RequestLine, WebUrl};
 
 table! {
@@ -22,17 +25,32 @@ table! {
         upstream: NonEmpty => required,
         /// `token`: a valid token is needed. `optional`: no token is fine, a bad one is not. `public`: everybody.
         access: AccessKind = "token",
+        /// The names of the rule sets `[rules.NAME]` that must hold as well.
+        rules: List<NonEmpty>,
         /// Scopes of which a token must have all.
         scopes: List<Scope>,
         /// Scopes of which a token must have one.
         any_scope: List<Scope>,
-        /// Claims that a token must have: a JSON Pointer, and the accepted value or values. A claim that is a list must
-        /// contain one of them. As `{ "/department" = ["sales", "ops"] }`.
-        claims: Entries<Pointer, Accepted>,
+        /// Claims that a token must have: a JSON Pointer, and what must hold there. A value, or a list of values: the claim
+        /// equals one, or is a list that contains one, as `{ "/department" = ["sales", "ops"] }`. `{ equals = ... }` and
+        /// `{ one_of = [...] }`: it equals one. `{ contains = ... }`: it is a list with this element. `{ exists = true }`: it
+        /// is there and not null. The text `"{tenant}"` stands for the value of `{tenant}` in the path, `"{{x}}"` for the
+        /// text `{x}`.
+        claims: Entries<Pointer, ClaimRule>,
         /// The names of the issuers whose tokens are accepted. Default: all.
         issuers: List<NonEmpty>,
-        /// Narrows the audiences of the issuers. Default: the issuers' audiences.
+        /// Narrows the audiences of the issuers: `aud` must name one of these too. Default: the issuers' audiences.
         audiences: List<NonEmpty>,
+        /// The clients whose tokens are accepted: `client_id`, or the claim that the issuer's profile has in its place.
+        client_ids: List<NonEmpty>,
+        /// Authentication context classes, one of which the login must have had (`acr`). Others are asked to step up (RFC 9470).
+        acr: List<AcrValue>,
+        /// How long ago the login (`auth_time`) may be. Others, and tokens that do not say, are asked to step up (RFC 9470).
+        max_age: Period,
+        /// How long a token must still be good, so that it does not expire on its way through slower services.
+        min_remaining_life: Period,
+        /// How long a token may live from `iat` to `exp`. A token that does not say when it was issued is refused.
+        max_total_life: Period,
         /// What the upstream gets of the token: `pass` or `drop`; later also `client-credentials`, `exchange`, `assertion`.
         credential: CredentialWord = "pass",
         /// Cut from the front of the path before forwarding: literal segments, as `/v1`.
@@ -41,10 +59,6 @@ table! {
         resource: WebUrl,
         /// `segment`: `%2F` is a plain character of its segment. Default: such a path is refused as ambiguous.
         encoded_slash: EncodedSlash,
-        /// Authentication context classes, one of which a login must have had (RFC 9470).
-        acr: List<NonEmpty> => later,
-        /// How long ago a login may be (RFC 9470).
-        max_age: Period => later,
         /// Takes only tokens that are bound to their sender: `dpop` (RFC 9449) or `mtls` (RFC 8705). Default: bound tokens are
         /// taken with their proof, others without.
         bind: BindWord,
@@ -58,6 +72,37 @@ table! {
         cors: AnyTable => later,
         /// Whether upgraded connections and event streams may go on after the token has expired.
         outlive_token: bool => later,
+    }
+}
+
+table! {
+    /// What several routes ask alike: a route names it in `rules`. It only ever adds: everything that it and the route
+    /// ask must hold.
+    RuleSet, "[rules.NAME]" {
+        /// Scopes of which a token must have all.
+        scopes: List<Scope>,
+        /// Scopes of which a token must have one.
+        any_scope: List<Scope>,
+        /// Claims that a token must have: a JSON Pointer, and what must hold there. A value, or a list of values: the claim
+        /// equals one, or is a list that contains one, as `{ "/department" = ["sales", "ops"] }`. `{ equals = ... }` and
+        /// `{ one_of = [...] }`: it equals one. `{ contains = ... }`: it is a list with this element. `{ exists = true }`: it
+        /// is there and not null. The text `"{tenant}"` stands for the value of `{tenant}` in the path, `"{{x}}"` for the
+        /// text `{x}`.
+        claims: Entries<Pointer, ClaimRule>,
+        /// The names of the issuers whose tokens are accepted. Default: all.
+        issuers: List<NonEmpty>,
+        /// Narrows the audiences of the issuers: `aud` must name one of these too. Default: the issuers' audiences.
+        audiences: List<NonEmpty>,
+        /// The clients whose tokens are accepted: `client_id`, or the claim that the issuer's profile has in its place.
+        client_ids: List<NonEmpty>,
+        /// Authentication context classes, one of which the login must have had (`acr`). Others are asked to step up (RFC 9470).
+        acr: List<AcrValue>,
+        /// How long ago the login (`auth_time`) may be. Others, and tokens that do not say, are asked to step up (RFC 9470).
+        max_age: Period,
+        /// How long a token must still be good, so that it does not expire on its way through slower services.
+        min_remaining_life: Period,
+        /// How long a token may live from `iat` to `exp`. A token that does not say when it was issued is refused.
+        max_total_life: Period,
     }
 }
 
@@ -125,6 +170,8 @@ table! {
         /// The claims of the token. Without it the request has no token. `iss`, `aud` and `exp` get good values unless given.
         /// With `cnf` it is bound to its sender, who counts as having proven it.
         claims: Claims,
+        /// How long before the request the user signed in: sets `auth_time`, for routes with `max_age`.
+        signed_in: Memory,
         /// `allow`, or the code of the denial, such as `insufficient_scope`.
         expect: Expectation => required,
     }

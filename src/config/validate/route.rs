@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::HeaderName;
 
 use super::overlap::{self, Seen};
+use super::rule::{self, Sets};
 use super::{Check, Named, refuse_repeats};
 use crate::config::diagnostic::{Code, Diagnostic, Span};
 use crate::config::model::{Access, Bind, Credential, PolicyTest, Route};
@@ -16,8 +17,8 @@ use crate::config::word::names::NonEmpty;
 use crate::config::word::url::is_loopback;
 use crate::pattern::{HostPattern, MethodSet, PathPattern, Segment, canonical_host};
 
-/// The names that routes can refer to.
-struct Names<'a> {
+/// The names that routes and rule sets can refer to.
+pub struct Names<'a> {
     upstreams: Vec<&'a str>,
     issuers: Vec<&'a str>,
     /// By position in `issuers`: the audiences, as far as they can be read.
@@ -28,6 +29,47 @@ struct Names<'a> {
     upstreams_broken: bool,
     logins: Vec<(&'a str, &'a At<Login>)>,
     logins_broken: bool,
+}
+
+impl<'a> Names<'a> {
+    fn of(root: &'a Root) -> Self {
+        let issuers = root.issuers.get().map_or(&[][..], |entries| &entries.0);
+        let upstreams = root.upstreams.get().map_or(&[][..], |entries| &entries.0);
+        let logins = root.logins.get().map_or(&[][..], |entries| &entries.0);
+        Self {
+            upstreams: upstreams.iter().map(|(name, _)| &*name.value.0).collect(),
+            issuers: issuers.iter().map(|(name, _)| &*name.value.0).collect(),
+            audiences: issuers.iter().map(|(_, issuer)| issuer.value.audiences.get()).collect(),
+            introspection: issuers.iter().map(|(_, issuer)| issuer.value.introspection.key()).collect(),
+            issuers_broken: matches!(root.issuers, Field::Broken),
+            upstreams_broken: matches!(root.upstreams, Field::Broken),
+            logins: logins.iter().map(|(name, login)| (&*name.value.0, login)).collect(),
+            logins_broken: matches!(root.logins, Field::Broken),
+        }
+    }
+
+    /// The issuers of a list, by position: `Some(None)` when none is written, `None` when it is broken.
+    pub fn issuers(&self, written: &Field<List<NonEmpty>>, check: &mut Check<'_, '_>) -> Option<Option<Vec<usize>>> {
+        if self.issuers_broken {
+            return None;
+        }
+        let Field::Absent = written else {
+            let what = Named { code: Code::UnknownIssuer, noun: "issuer", table: "issuers" };
+            let list = &written.get()?.0;
+            let resolved: Vec<_> =
+                list.iter().map(|name| check.resolve(&name.value.0, &name.span, &self.issuers, what)).collect();
+            return resolved.into_iter().collect::<Option<_>>().map(Some);
+        };
+        Some(None)
+    }
+
+    /// The audiences of these issuers, or of all; `None` when some cannot be read.
+    pub fn audiences(&self, issuers: Option<&[usize]>) -> Option<Vec<&'a List<NonEmpty>>> {
+        match issuers {
+            Some(issuers) => issuers.iter().map(|issuer| self.audiences.get(*issuer).copied().flatten()).collect(),
+            None => self.audiences.iter().copied().collect(),
+        }
+    }
 }
 
 pub fn routes(root: &Root, check: &mut Check<'_, '_>) -> Option<Vec<Route>> {
@@ -41,13 +83,15 @@ pub fn routes(root: &Root, check: &mut Check<'_, '_>) -> Option<Vec<Route>> {
             diagnostic.help("add a route: [[routes]] with `path` and `upstream`; config/minimal.toml shows one"),
         );
     }
-    let names = names(root);
+    let names = Names::of(root);
+    let sets = rule::sets(root, &names, check);
     let names_of_routes: Vec<String> =
         raw.iter().enumerate().map(|(position, route)| name(position, &route.value)).collect();
     let places = raw.iter().map(|route| route.value.name.written().map_or(&route.span, |(_, span)| span));
     refuse_repeats(names_of_routes.iter().map(|name| &**name).zip(places), Code::DuplicateRoute, "route", check);
     need_issuers(raw, &names, check);
-    let routes: Vec<_> = raw.iter().zip(&names_of_routes).map(|(raw, name)| route(name, raw, &names, check)).collect();
+    let routes: Vec<_> =
+        raw.iter().zip(&names_of_routes).map(|(raw, name)| route(name, raw, (&names, &sets), check)).collect();
     overlap::check(
         &raw.iter().zip(&names_of_routes).filter_map(|(raw, name)| seen(name, raw)).collect::<Vec<_>>(),
         check,
@@ -57,26 +101,6 @@ pub fn routes(root: &Root, check: &mut Check<'_, '_>) -> Option<Vec<Route>> {
 
 fn name(position: usize, raw: &raw::Route) -> String {
     raw.name.get().map_or_else(|| format!("route-{}", position + 1), |name| name.0.clone())
-}
-
-fn names(root: &Root) -> Names<'_> {
-    let issuers = root.issuers.get().map_or(&[][..], |entries| &entries.0);
-    Names {
-        upstreams: root
-            .upstreams
-            .get()
-            .map_or_else(Vec::new, |entries| entries.0.iter().map(|(name, _)| &*name.value.0).collect()),
-        issuers: issuers.iter().map(|(name, _)| &*name.value.0).collect(),
-        audiences: issuers.iter().map(|(_, issuer)| issuer.value.audiences.get()).collect(),
-        introspection: issuers.iter().map(|(_, issuer)| issuer.value.introspection.key()).collect(),
-        issuers_broken: matches!(root.issuers, Field::Broken),
-        upstreams_broken: matches!(root.upstreams, Field::Broken),
-        logins: root
-            .logins
-            .get()
-            .map_or_else(Vec::new, |entries| entries.0.iter().map(|(name, login)| (&*name.value.0, login)).collect()),
-        logins_broken: matches!(root.logins, Field::Broken),
-    }
 }
 
 /// A route that takes tokens needs somebody who makes them.
@@ -93,23 +117,30 @@ fn need_issuers(raw: &[At<raw::Route>], names: &Names<'_>, check: &mut Check<'_,
     check.report(Diagnostic::new(Code::NoIssuers, message).at(place, "").help(help));
 }
 
-fn route(name: &str, at: &At<raw::Route>, names: &Names<'_>, check: &mut Check<'_, '_>) -> Option<Route> {
+fn route<'a>(
+    name: &str,
+    at: &'a At<raw::Route>,
+    (names, sets): (&Names<'_>, &Sets<'a>),
+    check: &mut Check<'_, '_>,
+) -> Option<Route> {
     let raw = &at.value;
     public_has_no_rules(raw, check);
     let credential = credential(raw, check);
     let upstream = upstream(raw, names, check);
-    let issuers = issuers(raw, names, check);
-    audiences_narrow(raw, issuers.as_deref(), names, check);
-    one_introspects(name, at, issuers.as_deref(), names, check);
-    any_scope_counts(raw, check);
+    let parts = rule::parts(raw, sets, names, check);
+    let rule = parts
+        .zip(raw.path.written())
+        .and_then(|(parts, (path, span))| rule::together(&parts, (&path.0, span), names.issuers.len(), check));
+    one_introspects(name, at, rule.as_ref().map(|(issuers, _)| &issuers[..]), names, check);
     let strip_prefix = strip_prefix(raw, check);
     let resource = resource(raw, check);
-    let login = login(raw, issuers.as_deref(), names, check);
+    let login = login(raw, rule.as_ref().map(|(issuers, _)| &issuers[..]), names, check);
     let access = match raw.access.get()? {
         raw::AccessKind::Token => Access::Token,
         raw::AccessKind::Optional => Access::Optional,
         raw::AccessKind::Public => Access::Public,
     };
+    let (issuers, requirements) = if access == Access::Public { Default::default() } else { rule? };
     Some(Route {
         name: Arc::from(name),
         hosts: hosts(raw)?,
@@ -117,13 +148,8 @@ fn route(name: &str, at: &At<raw::Route>, names: &Names<'_>, check: &mut Check<'
         methods: methods(raw)?,
         upstream: upstream?,
         access,
-        scopes: texts(&raw.scopes, |scope| &scope.0),
-        any_scope: texts(&raw.any_scope, |scope| &scope.0),
-        claims: raw.claims.get().map_or_else(Vec::new, |entries| {
-            entries.0.iter().map(|(pointer, accepted)| (pointer.value.0.clone(), accepted.value.0.clone())).collect()
-        }),
-        issuers: if access == Access::Public { Vec::new() } else { issuers? },
-        audiences: texts(&raw.audiences, |audience| &audience.0),
+        issuers,
+        requirements,
         bind: match &raw.bind {
             Field::Absent => None,
             written => Some(match written.get()? {
@@ -139,10 +165,6 @@ fn route(name: &str, at: &At<raw::Route>, names: &Names<'_>, check: &mut Check<'
         encoded_slash_in_segment: raw.encoded_slash.get().is_some(),
         line: check.line(&at.span),
     })
-}
-
-fn texts<T>(field: &Field<List<T>>, text: impl Fn(&T) -> &String) -> Vec<String> {
-    field.get().map_or_else(Vec::new, |list| list.0.iter().map(|at| text(&at.value).clone()).collect())
 }
 
 /// The hosts; empty for any.
@@ -178,17 +200,7 @@ fn seen<'a>(name: &'a str, at: &'a At<raw::Route>) -> Option<Seen<'a>> {
 
 fn public_has_no_rules(raw: &raw::Route, check: &mut Check<'_, '_>) {
     let Some((raw::AccessKind::Public, access)) = raw.access.written() else { return };
-    let rules = [
-        ("scopes", raw.scopes.key()),
-        ("any_scope", raw.any_scope.key()),
-        ("claims", raw.claims.key()),
-        ("issuers", raw.issuers.key()),
-        ("audiences", raw.audiences.key()),
-        ("bind", raw.bind.key()),
-        ("login", raw.login.key()),
-    ];
-    for (name, key) in rules {
-        let Some(key) = key else { continue };
+    for (name, key) in rule::written(raw) {
         let message = format!("`{name}` on a public route: nobody would ever look at it");
         let diagnostic = Diagnostic::new(Code::PublicWithRules, message).at(key, "").at(access, "public");
         check.report(diagnostic.help(format!("remove `access` to enforce the rule, or `{name}` to let everybody in")));
@@ -218,21 +230,6 @@ fn upstream(raw: &raw::Route, names: &Names<'_>, check: &mut Check<'_, '_>) -> O
     check.resolve(&name.0, span, &names.upstreams, what)
 }
 
-/// The issuers by position; all when the route names none.
-fn issuers(raw: &raw::Route, names: &Names<'_>, check: &mut Check<'_, '_>) -> Option<Vec<usize>> {
-    if names.issuers_broken {
-        return None;
-    }
-    let Field::Absent = raw.issuers else {
-        let what = Named { code: Code::UnknownIssuer, noun: "issuer", table: "issuers" };
-        let list = &raw.issuers.get()?.0;
-        let resolved: Vec<_> =
-            list.iter().map(|name| check.resolve(&name.value.0, &name.span, &names.issuers, what)).collect();
-        return resolved.into_iter().collect();
-    };
-    Some((0..names.issuers.len()).collect())
-}
-
 /// Nothing in an opaque token says whose it is, and an issuer must not be shown the tokens of another.
 fn one_introspects(
     name: &str,
@@ -255,34 +252,6 @@ fn one_introspects(
             "name one of them: issuers = [{first:?}]; for the other, write a second route or another host"
         )),
     );
-}
-
-fn audiences_narrow(raw: &raw::Route, issuers: Option<&[usize]>, names: &Names<'_>, check: &mut Check<'_, '_>) {
-    let (Some((audiences, _)), Some(issuers)) = (raw.audiences.written(), issuers) else { return };
-    let Some(known) =
-        issuers.iter().map(|issuer| names.audiences.get(*issuer).copied().flatten()).collect::<Option<Vec<_>>>()
-    else {
-        return;
-    };
-    for audience in &audiences.0 {
-        if known.iter().any(|list| list.0.iter().any(|known| known.value.0 == audience.value.0)) {
-            continue;
-        }
-        let message =
-            format!("{:?} is no audience of the route's issuers, so a token would have to name both", audience.value.0);
-        let help = "add it to `audiences` of the issuer; `audiences` of a route narrow those";
-        check.report(Diagnostic::new(Code::AudienceNotNarrowing, message).at(&audience.span, "").help(help));
-    }
-}
-
-fn any_scope_counts(raw: &raw::Route, check: &mut Check<'_, '_>) {
-    let (Some((all, _)), Some((any, _))) = (raw.scopes.written(), raw.any_scope.written()) else { return };
-    let both = any.0.iter().find_map(|scope| Some((scope, all.0.iter().find(|other| other.value.0 == scope.value.0)?)));
-    if let Some((scope, needed)) = both {
-        let message = format!("`any_scope` has no effect: {:?} is needed anyway", scope.value.0);
-        let diagnostic = Diagnostic::new(Code::NoEffect, message).at(&scope.span, "").at(&needed.span, "needed here");
-        check.report(diagnostic.help("take it out of `scopes`, or `any_scope` out of the route"));
-    }
 }
 
 fn strip_prefix(raw: &raw::Route, check: &mut Check<'_, '_>) -> Option<String> {
@@ -390,22 +359,28 @@ fn resource(raw: &raw::Route, check: &mut Check<'_, '_>) -> Option<String> {
     Some(resource.text.clone())
 }
 
-pub fn tests(root: &Root, check: &Check<'_, '_>) -> Option<Vec<PolicyTest>> {
+pub fn tests(root: &Root, check: &mut Check<'_, '_>) -> Option<Vec<PolicyTest>> {
     let tables = match &root.tests {
         Field::Broken => return None,
         other => other.get().map_or(&[][..], |tables| &tables.0),
     };
     let tests = tables.iter().map(|at| {
+        if let (Some(key), Field::Absent) = (at.value.signed_in.key(), &at.value.claims) {
+            let diagnostic = Diagnostic::new(Code::NoEffect, "`signed_in` has no effect: the request has no token");
+            check.report(diagnostic.at(key, "").help("add `claims`, or remove `signed_in`"));
+        }
         let request = at.value.request.get()?;
         Some(PolicyTest {
             method: request.method.clone(),
             url: request.url.clone(),
             claims: at.value.claims.get().map(|claims| claims.0.clone()),
+            signed_in: at.value.signed_in.get().map(|period| period.0),
             expect: at.value.expect.get()?.0.clone(),
             line: check.line(&at.span),
         })
     });
-    tests.collect()
+    // Every test is read, so that each is told what is wrong with it.
+    tests.collect::<Vec<_>>().into_iter().collect()
 }
 
 pub fn identity_headers(root: &Root, check: &mut Check<'_, '_>) -> Option<Vec<(HeaderName, String)>> {

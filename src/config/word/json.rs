@@ -31,39 +31,6 @@ impl FromToml for ClaimValue {
     }
 }
 
-/// The accepted values of a claim: one, or a list of which one must match.
-#[derive(Debug, Clone)]
-pub struct Accepted(pub Vec<Json>);
-
-impl FromToml for Accepted {
-    fn expected() -> String {
-        "an accepted value, or a list of them".into()
-    }
-
-    fn read(node: &Node<'_>, reader: &mut Reader<'_>) -> Option<Self> {
-        match ClaimValue::read(node, reader)?.0 {
-            Json::Array(values) if values.is_empty() => {
-                let message = format!("`{}` accepts no value, so the route refuses everybody", reader.path());
-                let help = "name the accepted values, or remove the claim";
-                reader.report(Diagnostic::new(Code::RuleNeverHolds, message).at(&node.span(), "").help(help));
-                None
-            }
-            Json::Array(values) => Some(Self(values)),
-            Json::Object(_) => {
-                let help = "point deeper instead: { \"/address/country\" = \"de\" }";
-                let message = format!("`{}` compares with a table", reader.path());
-                reader.report(Diagnostic::new(Code::BadClaimValue, message).at(&node.span(), "").help(help));
-                None
-            }
-            one => Some(Self(vec![one])),
-        }
-    }
-
-    fn schema() -> Json {
-        json!({ "type": ["string", "integer", "number", "boolean", "array"] })
-    }
-}
-
 /// A table of claims by name.
 #[derive(Debug, Clone)]
 pub struct Claims(pub Map<String, Json>);

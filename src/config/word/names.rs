@@ -97,6 +97,31 @@ impl Text for Scope {
     }
 }
 
+/// One authentication context class (OpenID Connect Core, section 2); stands in a list that is separated by blanks.
+#[derive(Debug, Clone)]
+pub struct AcrValue(pub String);
+
+impl Text for AcrValue {
+    const EXPECTED: &'static str = "a text with one authentication context class";
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        let allowed = |c: char| matches!(c, '\x21' | '\x23'..='\x5b' | '\x5d'..='\x7e');
+        match text.char_indices().find(|(_, c)| !allowed(*c)) {
+            None if text.is_empty() => Err(Refusal::new(Code::EmptyText, "an empty text", "remove it")),
+            None => Ok(Self(text.to_owned())),
+            Some((at, c)) => {
+                let help = "printable ASCII without blank, quote and backslash: it stands in the challenge";
+                let message = format!("an authentication context class has no {c:?}");
+                Err(Refusal::new(Code::BadAcr, message, help).at(at..at + c.len_utf8()))
+            }
+        }
+    }
+
+    fn hints() -> Json {
+        json!({ "pattern": "^[!#-\\[\\]-~]+$" })
+    }
+}
+
 /// A JSON Pointer into the claims (RFC 6901), to one claim or below it.
 #[derive(Debug, Clone)]
 pub struct Pointer(pub String);
