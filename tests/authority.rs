@@ -14,6 +14,8 @@ mod configured;
 mod dpop;
 #[path = "authority/elsewhere.rs"]
 mod elsewhere;
+#[path = "authority/endpoint_refusals.rs"]
+mod endpoint_refusals;
 #[path = "authority/exchange.rs"]
 mod exchange;
 #[path = "authority/flows.rs"]
