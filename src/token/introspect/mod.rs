@@ -5,9 +5,9 @@
 //!   up leaves it to those who wait with it, and one that dies in a panic leaves nobody waiting.
 //! - An answer is remembered for `cache`, never beyond the token's `exp`, found by endpoint and token, and never shown to
 //!   another issuer's tokens. It is judged anew whenever it is used.
-//! - No request waits longer than `timeout` (and a breath). [`PLACES`] questions are asked at a time; of more than
-//!   [`FLIGHTS`] tokens at once the rest are turned away. An issuer that does not answer is left alone for growing pauses
-//!   ([`breaker`]).
+//! - No request waits longer than `timeout` (and a breath). `PLACES` questions are asked at a time; of more than
+//!   `FLIGHTS` tokens at once the rest are turned away. An issuer that does not answer is left alone for growing pauses
+//!   (`breaker`).
 //! - That an issuer cannot be asked is never held against a token: it is `issuer_unavailable`. With `serve_stale` the last
 //!   good answer serves on for a while.
 //! - An endpoint that the configuration names is asked whatever becomes of the issuer's metadata and keys. Else it is the
