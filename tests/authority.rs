@@ -18,6 +18,8 @@ mod elsewhere;
 mod endpoint_refusals;
 #[path = "authority/exchange.rs"]
 mod exchange;
+#[path = "authority/flow_page.rs"]
+mod flow_page;
 #[path = "authority/flows.rs"]
 mod flows;
 #[path = "authority/harness.rs"]

@@ -33,6 +33,12 @@ pub(super) struct Endpoints {
     pub(super) introspect: Endpoint,
     pub(super) revoke: Endpoint,
     pub(super) end_session: Endpoint,
+    /// What the walks of the flow page have for themselves is below it.
+    pub(super) flows: Endpoint,
+    /// Where the browser comes back to in a walk.
+    pub(super) flow_callback: Endpoint,
+    /// What a walk gets its tokens for.
+    pub(super) flow_resource: Endpoint,
     pub(super) jwks: Endpoint,
     pub(super) openid_configuration: Endpoint,
     /// RFC 8414 (section 3) puts the well-known part before the issuer's path.
@@ -72,6 +78,9 @@ impl Endpoints {
             introspect: below("/introspect"),
             revoke: below("/revoke"),
             end_session: below("/logout"),
+            flows: below("/flows"),
+            flow_callback: below("/flows/callback"),
+            flow_resource: below("/flows/resource"),
             jwks: below("/jwks"),
             openid_configuration: below("/.well-known/openid-configuration"),
             authorization_server: Endpoint { url: format!("{origin}{inserted}"), path: inserted },

@@ -30,6 +30,11 @@ impl Form {
         Ok(Self(pairs))
     }
 
+    /// All parameters, in their order.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// The value of a parameter that comes once at most.
     pub(super) fn get(&self, name: &'static str) -> Option<&str> {
         self.all(name).next()

@@ -19,6 +19,7 @@ mod dpop;
 mod endpoints;
 mod errors;
 mod faults;
+mod flows;
 mod form;
 mod granted;
 mod intake;
@@ -80,6 +81,8 @@ struct State {
     store: Store,
     nonces: Nonces,
     clock: Arc<dyn Clock>,
+    /// Whether the flows can be walked here.
+    walks: bool,
 }
 
 impl std::fmt::Debug for State {
@@ -112,7 +115,8 @@ impl Authority {
         let faults = Arc::new(Board::with(wanted.map_or(&[], |faults| &faults.on)));
         let (address, keys) = (listener.local_addr()?, KeyRing::generate()?);
         let (store, nonces) = (Store::new(), Nonces::new());
-        let state = State { settings, endpoints, keys, faults, store, nonces, clock };
+        let walks = flows::offered(address, &settings.issuer);
+        let state = State { settings, endpoints, keys, faults, store, nonces, clock, walks };
         Ok(Self { listener, address, control, state: Arc::new(state) })
     }
 
@@ -281,6 +285,9 @@ async fn route(state: &State, request: Request<Incoming>) -> Reply {
     if path == endpoints.end_session.path {
         return Box::pin(logout::handle(state, request)).await;
     }
+    if path.starts_with(&endpoints.flows.path) {
+        return Box::pin(flows::handle(state, request)).await;
+    }
     document(state, request).await
 }
 
@@ -305,6 +312,6 @@ async fn document(state: &State, request: Request<Incoming>) -> Reply {
             Err(fault) => reply::text(StatusCode::INTERNAL_SERVER_ERROR, &fault.to_string()),
         }
     } else {
-        pages::index(state)
+        pages::index(state, request.headers())
     }
 }

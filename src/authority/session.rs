@@ -94,7 +94,7 @@ pub(super) struct Browser {
 impl Browser {
     /// The browser that sent these headers.
     pub(super) fn of(state: &State, headers: &HeaderMap) -> Self {
-        match known(&name(state), headers) {
+        match cookie(&name(state), headers) {
             Some(id) => Self { id, fresh: false },
             None => Self::fresh(),
         }
@@ -122,7 +122,8 @@ fn name(state: &State) -> String {
     format!("tollgate-authority-{}", stand_in(&state.settings.issuer))
 }
 
-fn known(name: &str, headers: &HeaderMap) -> Option<String> {
+/// The cookie of that name, if it looks like one of ours.
+pub(super) fn cookie(name: &str, headers: &HeaderMap) -> Option<String> {
     let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
     let mut cookies = lines.flat_map(|line| line.split(';')).filter_map(|cookie| cookie.trim().split_once('='));
     let well_formed = |id: &str| {

@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::authorize::request::AuthorizationRequest;
 use super::authorize::transaction::Transaction;
 use super::device::DeviceRecord;
+use super::flows::Walk;
 use super::granted::{AccessRecord, CodeRecord, RefreshRecord};
 use super::session::Session;
 use crate::clock::UnixTime;
@@ -17,6 +18,8 @@ use crate::secret::sha256;
 
 /// Entries of one kind.
 const CAPACITY: usize = 20_000;
+/// Walks of the flow page, which are large.
+const WALKS: usize = 200;
 
 /// The digest by which something is found.
 pub(super) type Key = [u8; 32];
@@ -47,6 +50,8 @@ pub(super) struct Shelves {
     pub(super) refresh: Shelf<RefreshRecord>,
     /// Proofs and assertions that work once.
     spent: Shelf<()>,
+    /// Walks of the flow page.
+    pub(super) walks: Shelf<Walk>,
 }
 
 impl Shelves {
@@ -77,6 +82,7 @@ impl Store {
             access: Shelf::with_capacity(CAPACITY),
             refresh: Shelf::with_capacity(CAPACITY),
             spent: Shelf::with_capacity(CAPACITY),
+            walks: Shelf::with_capacity(WALKS),
         }))
     }
 

@@ -186,6 +186,12 @@ pub fn send(address: SocketAddr, method: Method, path: &str, headers: &[(&str, S
     runtime().block_on(async { exchange(TcpStream::connect(address).await.unwrap(), request).await })
 }
 
+/// As [`send`], with no header but those of `request`.
+pub fn send_as_is(address: SocketAddr, request: http::request::Builder, body: &[u8]) -> Answer {
+    let request = request.body(Full::new(Bytes::copy_from_slice(body))).unwrap();
+    runtime().block_on(async { exchange(TcpStream::connect(address).await.unwrap(), request).await })
+}
+
 /// The same over TLS.
 pub fn send_over(tls: Arc<ClientConfig>, address: SocketAddr, request: Request<Full<Bytes>>) -> Answer {
     let name = ServerName::try_from(address.ip().to_string()).unwrap();

@@ -29,11 +29,14 @@ pub(super) fn choose(state: &State, transaction: Transaction, browser: &Browser,
         hidden("transaction", &id)
     );
     for (position, user) in state.settings.users.iter().enumerate() {
-        let note = if session.is_some_and(|session| session.user == position) { "signed in" } else { "" };
+        let full = user.claims.get("name").and_then(serde_json::Value::as_str);
+        let here = session.is_some_and(|session| session.user == position).then_some("signed in");
+        let note = [full, here].into_iter().flatten().collect::<Vec<_>>().join(", ");
         let _ = writeln!(
             body,
-            "<li><button class=\"account\" name=\"account\" value=\"{0}\"><strong>{0}</strong> <span>{note}</span></button></li>",
-            escape(&user.name)
+            "<li><button class=\"account\" name=\"account\" value=\"{0}\"><strong>{0}</strong> <span>{1}</span></button></li>",
+            escape(&user.name),
+            escape(&note)
         );
     }
     body.push_str("</ul>\n<div class=\"buttons\"><button class=\"quiet\" name=\"action\" value=\"cancel\">Cancel</button></div>\n</form>\n");

@@ -8,6 +8,7 @@ use super::super::State;
 use super::super::claims::ClaimsRequest;
 use super::super::dpop;
 use super::super::errors::{ErrorCode, OauthError};
+use super::super::flows;
 use super::super::form::Form;
 use super::super::keys::KeySet;
 use super::super::scope;
@@ -209,6 +210,7 @@ fn destination<'a>(state: &'a State, form: &Form) -> Result<(&'a Client, String)
     let client = client.ok_or_else(|| ErrorCode::InvalidRequest.because(format!("there is no client {id}")))?;
     match (form.get("redirect_uri"), client.redirect_uris.as_slice()) {
         (Some(asked), _) if redirect::fits(client, asked) => Ok((client, asked.to_owned())),
+        (Some(asked), _) if flows::awaits(state, client, asked, form.get("state")) => Ok((client, asked.to_owned())),
         (Some(asked), _) => Err(ErrorCode::InvalidRequest
             .because(format!("redirect_uri {asked} is not one of those that are registered for {id}"))),
         // RFC 6749, section 3.1.2.3; OpenID Connect always wants it named.

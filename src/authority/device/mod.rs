@@ -128,6 +128,15 @@ fn normal(user_code: &str) -> String {
     user_code.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect()
 }
 
+/// As devices show them, however a person typed it.
+fn as_shown(user_code: &str) -> String {
+    let mut code = normal(user_code);
+    if code.len() > 4 {
+        code.insert(4, '-');
+    }
+    code
+}
+
 /// The answer to a device that asks (RFC 8628, section 3.5): what was allowed, once.
 pub(super) fn ask(state: &State, client: &str, device_code: &str) -> Result<Arc<Authorization>, OauthError> {
     let (key, now) = (key(device_code), state.clock.now());
@@ -165,6 +174,7 @@ mod tests {
             let (first, second) = code.split_once('-').unwrap();
             assert_eq!((first.len(), second.len()), (4, 4), "{code}");
             assert!(code.bytes().all(|byte| byte == b'-' || LETTERS.contains(&byte)), "{code}");
+            assert_eq!(as_shown(&code.to_ascii_lowercase().replace('-', " ")), code);
             assert_eq!(normal(&format!(" {} ", code.to_ascii_lowercase().replace('-', " "))), code.replace('-', ""));
         }
     }

@@ -20,7 +20,7 @@ use super::super::pages::{self, Page, escape, hidden};
 use super::super::reply::{self, Reply};
 use super::super::session::{Browser, PASSWORD_ACR};
 use super::super::store::{Key, key};
-use super::{Outcome, normal};
+use super::{Outcome, as_shown, normal};
 use crate::secret::{same, sha256};
 
 /// Answers one request for the page or one of its forms.
@@ -107,7 +107,7 @@ fn confirm(state: &State, browser: &Browser, typed: &str, device: &Key) -> Reply
     let mut body = format!(
         "<h1>Connect this device?</h1>\n<p>Go on only if the device in front of you shows <strong>{}</strong>.</p>\n\
          <p><strong>{}</strong> asks for access in the name of <strong>{}</strong>:</p>\n<ul class=\"scopes\">\n",
-        escape(typed),
+        escape(&as_shown(typed)),
         escape(&record.client),
         escape(&user.name)
     );

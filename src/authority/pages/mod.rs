@@ -1,8 +1,8 @@
 //! Pages for people: nothing from elsewhere, dark or light as the reader's system says, usable without a mouse, and
 //! marked as those of a development server.
 //!
-//! Every text that comes from settings or requests is escaped; secrets and passwords are not shown. There is no script
-//! but the one line that sends a form_post answer.
+//! Every text that comes from settings or requests is escaped; secrets and passwords are not shown. There are no scripts
+//! but the two lines that send a form_post answer and that read the answer of an implicit walk.
 
 mod index;
 
@@ -18,13 +18,15 @@ use crate::secret::sha256;
 pub(super) use self::index::index;
 
 const STYLE: &str = include_str!("style.css");
+/// For the flow page and the walks.
+const WALK_STYLE: &str = include_str!("flows.css");
 
 /// A page on its way.
 #[derive(Debug)]
 pub(super) struct Page<'a> {
     title: &'a str,
     body: &'a str,
-    wide: bool,
+    walking: bool,
     form_action: String,
     frame_src: String,
     refresh: String,
@@ -37,7 +39,7 @@ impl<'a> Page<'a> {
         Self {
             title,
             body,
-            wide: false,
+            walking: false,
             form_action: "'none'".into(),
             frame_src: String::new(),
             refresh: String::new(),
@@ -45,9 +47,9 @@ impl<'a> Page<'a> {
         }
     }
 
-    /// A page as wide as its tables need.
-    pub(super) fn wide(self) -> Self {
-        Self { wide: true, ..self }
+    /// It shows flows: it is wide, and has a second style sheet.
+    pub(super) fn walking(self) -> Self {
+        Self { walking: true, ..self }
     }
 
     /// Its forms go to this server.
@@ -88,22 +90,22 @@ impl<'a> Page<'a> {
     pub(super) fn reply(&self, status: StatusCode) -> Reply {
         let digest = |text: &str| format!("'sha256-{}'", STANDARD.encode(sha256(text.as_bytes())));
         let script = self.script.map(|script| format!("<script>{script}</script>\n")).unwrap_or_default();
+        let more_style = if self.walking { format!("<style>{WALK_STYLE}</style>\n") } else { String::new() };
+        let styles = if self.walking { format!("{} {}", digest(STYLE), digest(WALK_STYLE)) } else { digest(STYLE) };
         let html = format!(
             "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n{}<title>{} - Tollgate authority</title>\n\
-             <style>{STYLE}</style>\n</head>\n<body class=\"{}\">\n<header><span>Tollgate authority</span> \
+             <style>{STYLE}</style>\n{more_style}</head>\n<body class=\"{}\">\n<header><span>Tollgate authority</span> \
              <strong>Development only</strong></header>\n<main>\n{}</main>\n{script}</body>\n</html>\n",
             self.refresh,
             self.title,
-            if self.wide { "wide" } else { "card" },
+            if self.walking { "wide" } else { "card" },
             self.body,
         );
         let allowed = self.script.map(|script| format!("script-src {}; ", digest(script))).unwrap_or_default();
         let policy = format!(
-            "default-src 'none'; style-src {}; {allowed}{}base-uri 'none'; form-action {}; frame-ancestors 'none'",
-            digest(STYLE),
-            self.frame_src,
-            self.form_action,
+            "default-src 'none'; style-src {styles}; {allowed}{}base-uri 'none'; form-action {}; frame-ancestors 'none'",
+            self.frame_src, self.form_action,
         );
         let mut reply = reply::whole(status, "text/html; charset=utf-8", html);
         if let Ok(policy) = HeaderValue::try_from(policy) {
@@ -136,6 +138,19 @@ pub(super) fn error(error: &OauthError) -> Reply {
 /// A field that the person does not see.
 pub(super) fn hidden(name: &str, value: &str) -> String {
     format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">\n", escape(value))
+}
+
+/// Escaped text in which backticks set code.
+pub(super) fn prose(text: &str) -> String {
+    let mut html = String::with_capacity(text.len());
+    for (position, part) in text.split('`').enumerate() {
+        let part = escape(part);
+        match position % 2 {
+            0 => html.push_str(&part),
+            _ => html.extend(["<code>", &part, "</code>"]),
+        }
+    }
+    html
 }
 
 /// Text made safe for element content and quoted attributes.
