@@ -14,7 +14,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use support::client::{Conn, Request};
 use support::gateway::Gateway;
-use support::upstream::nobody;
+use support::upstream::{Upstream, nobody};
 use support::{PATIENCE, eventually, h2, process, runtime};
 use tempfile::TempDir;
 
@@ -35,6 +35,8 @@ struct Provider {
     child: Child,
     _alive: ChildStdin,
     issuer: String,
+    /// The private key of its client `signed`.
+    key: String,
 }
 
 impl Provider {
@@ -48,8 +50,8 @@ impl Provider {
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("its first line");
         let ready: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("oidc-provider said {line:?}"));
-        let issuer = ready["issuer"].as_str().expect("its issuer").to_owned();
-        Self { child, _alive: alive, issuer }
+        let text = |name: &str| ready[name].as_str().expect("its ready line has it").to_owned();
+        Self { child, _alive: alive, issuer: text("issuer"), key: text("key") }
     }
 
     fn address(&self) -> SocketAddr {
@@ -69,6 +71,19 @@ impl Provider {
         let answer = request.send(self.address());
         let token = answer.json()["access_token"].as_str().map(str::to_owned);
         token.unwrap_or_else(|| panic!("no token: {} {}", answer.status, answer.text()))
+    }
+
+    /// Ends a token.
+    #[track_caller]
+    fn revoke(&self, token: &str) {
+        let basic = STANDARD.encode("machine:machine-secret");
+        let request = Request::new("POST", "/token/revocation")
+            .host(&self.address().to_string())
+            .field("Authorization", &format!("Basic {basic}"))
+            .field("Content-Type", "application/x-www-form-urlencoded")
+            .body(format!("token={token}").as_bytes());
+        let answer = request.send(self.address());
+        assert_eq!(answer.status, 200, "{}", answer.text());
     }
 
     /// New keys; the old ones are no longer published.
@@ -271,6 +286,68 @@ fn keys_rotate() {
     let new = world.provider.token(RESOURCE, "orders:read");
     assert_eq!(status(&new), 200, "the first token of the new keys");
     assert_eq!(status(&old), 401, "the old keys are no longer published");
+}
+
+/// Opaque tokens, by three ways to authenticate and both forms of answers.
+#[test]
+fn opaque_tokens_are_asked_about() {
+    let (provider, upstream) = (Provider::start(), Upstream::echo());
+    let folder = TempDir::new().expect("a temporary folder");
+    let key = folder.path().join("gateway.pem");
+    std::fs::write(&key, &provider.key).expect("ours");
+    let secret = "client_secret = \"a secret: 100% +*-._~\"";
+    let signing = format!(
+        "client_id = \"signed\"\nauth = \"private_key_jwt\"\nkey_id = \"gateway-1\"\nprivate_key = \"{}\"\nanswer = \"jwt\"",
+        key.display()
+    );
+    for client in [
+        format!("client_id = \"plain\"\n{secret}"),
+        format!("client_id = \"posting\"\nauth = \"post\"\n{secret}"),
+        signing,
+    ] {
+        let config = format!(
+            r#"
+[issuers.provider]
+issuer = "{}"
+audiences = ["https://api.test/opaque", "https://api.test/RS256"]
+
+[issuers.provider.introspection]
+{client}
+cache = "1s"
+
+{}
+[[routes]]
+path = "/{{*rest}}"
+upstream = "echo"
+scopes = ["orders:read"]
+"#,
+            provider.issuer,
+            upstream.toml("echo")
+        );
+        let gateway = Gateway::start(&config);
+        let ask = |token: &str| {
+            let answer = gateway.call(&Request::get("/orders").bearer(token));
+            (answer.status, answer.code())
+        };
+        let (allowed, inactive) = ((200, String::new()), (401, "inactive".to_owned()));
+        let token = provider.token("https://api.test/opaque", "orders:read");
+        assert!(!token.contains('.'), "it is opaque");
+        upstream.drain();
+        assert_eq!(ask(&token), allowed, "{client}");
+        let seen = upstream.only();
+        assert_eq!(
+            (seen.header("x-auth-client"), seen.header("x-auth-scopes")),
+            (Some("machine"), Some("orders:read"))
+        );
+        let elsewhere = provider.token("https://other.test/opaque", "orders:read");
+        assert_eq!(ask(&elsewhere), (401, "wrong_audience".into()));
+        let weak = provider.token("https://api.test/opaque", "orders:write");
+        assert_eq!(ask(&weak), (403, "insufficient_scope".into()));
+        assert_eq!(ask("made-up"), inactive);
+        assert_eq!(ask(&provider.token(RESOURCE, "orders:read")), allowed, "JWTs of the same issuer are verified");
+        provider.revoke(&token);
+        gateway.until("the revocation is seen", || (ask(&token) == inactive).then_some(()));
+    }
 }
 
 fn curl(arguments: &[&str]) -> Output {

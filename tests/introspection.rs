@@ -500,6 +500,24 @@ fn an_issuer_that_is_always_asked_decides_beside_the_signature() {
     assert_eq!(verdict(&gateway, "opaque"), "401 inactive", "it is asked about opaque tokens too");
 }
 
+/// `cnf` of an answer binds as that of a JWT does (RFC 9449 section 6.2).
+#[test]
+fn a_bound_opaque_token_is_taken_with_a_proof() {
+    let (endpoint, upstream) = (Endpoint::start(), Upstream::echo());
+    let gateway = start(&endpoint, "", &upstream);
+    let (holder, thief) = (Key::of(Kind::P256, 2, "holder"), Key::of(Kind::P256, 3, "thief"));
+    endpoint.about("bound", with(&endpoint, "cnf", json!({"jkt": holder.thumbprint()})));
+    let url = "http://api.test/x";
+    let by = |key: &Key| Request::get("/x").dpop("bound", &Token::proof(key, "GET", url, "bound").sign());
+    let sent = |request: &Request| verdict_of(&gateway.call(request));
+    assert_eq!(sent(&by(&holder)), "200");
+    assert_eq!(sent(&by(&thief)), "401 bad_binding", "remembered, and yet to be proven");
+    assert_eq!(verdict(&gateway, "bound"), "401 bad_binding");
+    let proof = by(&holder);
+    assert_eq!((sent(&proof), sent(&proof)), ("200".into(), "401 bad_proof".into()), "each proof once");
+    assert_eq!(endpoint.count(), 1);
+}
+
 #[test]
 fn an_audience_may_be_optional_and_is_checked_when_it_is_there() {
     let (endpoint, upstream) = (Endpoint::start(), Upstream::echo());
