@@ -15,13 +15,14 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use serde_json::{Map, Value, json};
-use tollgate::clock::UnixTime;
-use tollgate::config::model::{Issuer, KeySource, Profile, TokenType};
+use tollgate::clock::{Clock, ManualClock, UnixTime};
+use tollgate::config::model::{Issuer, KeySource, Profile, Revocation, TokenType};
 use tollgate::token::cache::{Epoch, Limits, Local, Lookup, Shared};
 use tollgate::token::checks::IssuerChecks;
 use tollgate::token::jwt::Jws;
 use tollgate::token::key::KeySet;
 use tollgate::token::principal::Principal;
+use tollgate::token::revocation::{Context, Office, Order, Revocations};
 
 const ISSUER: &str = "https://login.acme.example";
 const AUDIENCE: &str = "https://api.acme.example";
@@ -165,5 +166,47 @@ fn remembered(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, cold, remembered);
+/// What looking for revocations adds to a remembered verdict: while there are none, and with a thousand of each kind.
+fn revocations(criterion: &mut Criterion) {
+    let settings = Revocation {
+        lifetime: Duration::from_secs(86_400),
+        max_entries: 10_000,
+        max_stale: Duration::from_secs(30),
+        serve_on_store_loss: false,
+    };
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(NOW));
+    let [none, many]: [Arc<Revocations>; 2] = Default::default();
+    let office = Office::new(Arc::clone(&many), clock, None);
+    let issuers = [("acme", Arc::from(ISSUER))];
+    let context = Context { issuers: &issuers, lifetime: settings.lifetime, now: NOW };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    for number in 0..1000 {
+        for kind in ["jti", "sid", "sub", "client_id"] {
+            let order = json!({ kind: format!("{kind}-{number}") }).to_string();
+            let entry = Order::parse(order.as_bytes()).and_then(|order| order.entry(&context)).expect("a good order");
+            runtime.block_on(office.add(entry, settings.max_entries)).expect("room");
+        }
+    }
+    let checks = checks();
+    let [sample, ..] = samples();
+    let keys = KeySet::parse(sample.jwks.as_bytes()).expect("a JWK Set");
+    let local = Local::new(&Shared::new(Limits::default(), Arc::new(Epoch::default())));
+    let Lookup::Unknown(ticket) = local.get(&sample.token, NOW) else { panic!("it was never seen") };
+    let principal = judge(&checks, &keys, &sample.token);
+    local.accept(&sample.token, &ticket, checks.fresh_until(&principal), Arc::new(principal));
+    let mut group = criterion.benchmark_group("revocations");
+    group.bench_function("verdict alone", |b| b.iter(|| local.get(black_box(&sample.token), NOW)));
+    for (name, revocations) in [("verdict, none revoked", &none), ("verdict, 4000 entries", &many)] {
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                let Lookup::Accepted(held, _) = local.get(black_box(&sample.token), NOW) else { panic!("remembered") };
+                revocations.check(&held, NOW, &settings).expect("none is of this token");
+                held
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, cold, remembered, revocations);
 criterion_main!(benches);
