@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use support::gateway::run;
 use support::issuer::Issuer;
 use support::keys::{Key, Kind};
+use support::tls::Identity;
 use support::token::Token;
 use tempfile::TempDir;
 
@@ -309,7 +310,7 @@ fn a_closed_pipe_is_no_panic() {
 }
 
 #[test]
-fn explain_judges_a_proof_with_its_token() {
+fn explain_judges_proof_and_certificate_with_their_token() {
     let files = Files::with(GOOD);
     let url = "https://api.test/orders/7";
     let client = Key::of(Kind::P256, 1, "client");
@@ -328,4 +329,11 @@ fn explain_judges_a_proof_with_its_token() {
         assert!(told.contains(verdict) && told.contains(said), "{told}");
     }
     exits(&files.run("explain", &["--proof", "x", "GET", url]), 2);
+    let certificate = Identity::self_signed("client");
+    let shown_certificate = files.write("client.pem", &certificate.certificate).display().to_string();
+    let token = Token::new("https://as.test", &key()).certified(&certificate.thumbprint()).sign();
+    let show = ["--client-certificate", shown_certificate.as_str()];
+    for (extra, code) in [(&show[..], 0), (&[], 1)] {
+        exits(&files.run("explain", &[&["--token", &token][..], extra, &["GET", url]].concat()), code);
+    }
 }

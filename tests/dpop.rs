@@ -30,12 +30,6 @@ upstream = "api"
 bind = "dpop"
 
 [[routes]]
-name = "certified"
-path = "/certified"
-upstream = "api"
-bind = "mtls"
-
-[[routes]]
 name = "optional"
 path = "/optional"
 upstream = "api"
@@ -342,10 +336,6 @@ fn only_a_good_proof_of_this_request_by_the_tokens_key_passes() {
     binding_cases(&world, &mut cases);
     assert!(cases.0.len() >= 120, "{} cases", cases.0.len());
     cases.check(&world);
-    let certified = Request::get("/certified").bearer(&world.issuer.token().sign());
-    let answer = world.gateway.call(&certified);
-    assert_eq!(answer.code(), "bad_binding");
-    assert_eq!(answer.challenge("DPoP"), None, "a route for certificates does not take it");
 }
 
 /// A shared memory: neither another connection nor another worker nor another protocol takes a proof again.
@@ -537,10 +527,8 @@ fn challenges_offer_the_schemes_that_a_route_takes() {
     let cases = [
         (&plain, "/orders/7", &["Bearer"][..]),
         (&plain, "/bound", &["DPoP"]),
-        (&plain, "/certified", &["Bearer"]),
         (&offering, "/orders/7", &["Bearer", "DPoP"]),
         (&offering, "/bound", &["DPoP"]),
-        (&offering, "/certified", &["Bearer"]),
     ];
     for (world, path, schemes) in cases {
         let answer = world.gateway.call(&Request::get(path));
@@ -582,7 +570,6 @@ fn metadata_tell_what_proofs_may_use_and_whether_they_are_needed() {
         assert_eq!(document["dpop_signing_alg_values_supported"], json!(["ES256"]), "{document}");
         assert_eq!(document["dpop_bound_access_tokens_required"], needed, "{document}");
     }
-    assert_eq!(document("")["tls_client_certificate_bound_access_tokens"], true);
 }
 
 /// `pass`: as it came, so that the upstream can judge the proof too; it was made for the URL that the upstream is told.

@@ -25,7 +25,7 @@ use tokio::sync::watch;
 use crate::admin::{Admin, Desk};
 use crate::authority::Authority;
 use crate::clock::{Clock, SystemClock};
-use crate::config::model::{self, Config};
+use crate::config::model::{self, ClientCertificate, Config};
 use crate::gateway::snapshot::{self, CompileError, Snapshot};
 use crate::gateway::{self, Gateway};
 use crate::observe::log::Form;
@@ -260,7 +260,14 @@ fn files(settings: &model::ServerTls) -> tls::Files {
     tls::Files {
         certificate: settings.certificate.clone(),
         private_key: settings.private_key.clone(),
-        client_ca: settings.client_ca.clone(),
+        clients: match (&settings.client_ca, settings.client_certificate) {
+            (Some(path), ClientCertificate::Required) => tls::Clients::Certified(path.clone()),
+            (Some(path), ClientCertificate::Optional) => tls::Clients::PerhapsCertified(path.clone()),
+            (_, ClientCertificate::Unverified) => tls::Clients::Unverified,
+            (_, ClientCertificate::NotAsked | ClientCertificate::Required | ClientCertificate::Optional) => {
+                tls::Clients::Anonymous
+            }
+        },
     }
 }
 

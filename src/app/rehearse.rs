@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, Uri};
 use serde_json::{Map, Value, json};
 
 use crate::clock::UnixTime;
-use crate::gateway::asking::Asking;
+use crate::gateway::asking::{Asking, Shown};
 use crate::gateway::judge::{self, Held, Target};
 use crate::gateway::snapshot::{Route, Snapshot};
 use crate::pattern::canonical_host;
@@ -36,10 +36,21 @@ pub enum Caller {
         token: String,
         /// The DPoP proof that comes with it, which is checked as that of a first use.
         proof: Option<String>,
+        /// The SHA-256 of the certificate that the client shows.
+        certificate: Option<[u8; 32]>,
     },
     /// Whom these claims speak for, as if a good token had them, and as if its sender had proven to hold what `cnf` binds it
     /// to; absent `iss`, `aud` and `exp` get good values.
     Claims(Map<String, Value>),
+}
+
+impl Caller {
+    fn certificate(&self) -> Option<[u8; 32]> {
+        match self {
+            Self::Token { certificate, .. } => *certificate,
+            Self::Anonymous | Self::Claims(_) => None,
+        }
+    }
 }
 
 /// One judged request.
@@ -115,7 +126,8 @@ async fn walk(
     told.steps.push(("rule", access(route, &snapshot.config)));
     let scheme = if url.scheme_str() == Some("http") { "http" } else { "https" };
     let (target, headers) = (Target::of(authority), HeaderMap::new());
-    let asked = Asking { method, uri: url, headers: &headers, scheme, target: target.as_ref(), now };
+    let certificate = Shown::Itself(caller.certificate());
+    let asked = Asking { method, uri: url, headers: &headers, scheme, target: target.as_ref(), certificate, now };
     let speaker = speaker(told, snapshot, located.route, &asked, caller).await?;
     let given = judge::circumstances(&located, now);
     let principal = speaker.as_ref().map(Speaks::principal).filter(|speaker| route.rule.takes_issuer(speaker.issuer));
@@ -158,7 +170,7 @@ async fn speaker(
     }
     let speaker = match caller {
         Caller::Anonymous => None,
-        Caller::Token { token, proof } => {
+        Caller::Token { token, proof, certificate: _ } => {
             let headers = headers(&token, proof.as_deref())?;
             told.steps.extend(form_of(&token, snapshot, compiled).map(|form| ("token", form)));
             let verdicts = Local::new(&snapshot.verdicts);
@@ -345,7 +357,7 @@ access = "public"
     }
 
     fn token_of(token: &str) -> Caller {
-        Caller::Token { token: token.into(), proof: None }
+        Caller::Token { token: token.into(), proof: None, certificate: None }
     }
 
     #[tokio::test]

@@ -4,12 +4,15 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use http::{Method, Uri};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use serde_json::{Map, Value};
 
 use crate::app::rehearse::{Caller, Rehearsal, rehearse};
 use crate::app::system_means;
 use crate::gateway::snapshot::Snapshot;
 use crate::policy::Denial;
+use crate::secret::sha256;
 
 use super::{ConfigFile, Outcome, complain, load, say};
 
@@ -25,6 +28,9 @@ pub(super) struct Args {
     /// known here
     #[arg(long, value_name = "PROOF", requires = "token")]
     proof: Option<String>,
+    /// A PEM file with the certificate that the client shows, for tokens that are bound to it (RFC 8705)
+    #[arg(long, value_name = "FILE", requires = "token")]
+    client_certificate: Option<PathBuf>,
     /// A JSON file of claims that are taken as verified; absent iss, aud and exp get good values. `-`: standard input
     #[arg(long, value_name = "FILE")]
     claims: Option<PathBuf>,
@@ -79,7 +85,8 @@ fn caller(args: &Args) -> Result<Caller, Outcome> {
     match (&args.token, &args.claims) {
         (Some(token), _) => {
             let token = if token == "-" { read(Path::new("-"))?.trim().to_owned() } else { token.clone() };
-            Ok(Caller::Token { token, proof: args.proof.clone() })
+            let certificate = args.client_certificate.as_deref().map(certificate).transpose()?;
+            Ok(Caller::Token { token, proof: args.proof.clone(), certificate })
         }
         (None, Some(path)) => {
             let claims: Map<String, Value> = serde_json::from_str(&read(path)?).map_err(|error| {
@@ -90,6 +97,15 @@ fn caller(args: &Args) -> Result<Caller, Outcome> {
         }
         (None, None) => Ok(Caller::Anonymous),
     }
+}
+
+/// The hash of the first certificate of a PEM file.
+fn certificate(path: &Path) -> Result<[u8; 32], Outcome> {
+    let certificate = CertificateDer::from_pem_slice(read(path)?.as_bytes()).map_err(|error| {
+        complain(format_args!("error: {}: not a certificate in PEM: {error}", path.display()));
+        Outcome::Misconfigured
+    })?;
+    Ok(sha256(&certificate))
 }
 
 fn read(path: &Path) -> Result<String, Outcome> {

@@ -74,6 +74,8 @@ pub struct Server {
     pub limits: Limits,
     /// Peers whose `Forwarded` and `X-Forwarded-*` are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Where a trusted proxy tells of the client's certificate.
+    pub forwarded_certificate: Option<ForwardedCertificate>,
     /// How long requests in flight may take after SIGTERM before they are cut (`drain_timeout`, default 30 s).
     pub drain_timeout: Duration,
 }
@@ -87,8 +89,45 @@ pub struct ServerTls {
     pub certificate: PathBuf,
     /// PEM file: the private key of the leaf.
     pub private_key: PathBuf,
-    /// PEM file: authorities of client certificates; when set, a client without one is refused at the handshake.
+    /// PEM file: authorities of client certificates.
     pub client_ca: Option<PathBuf>,
+    /// Whether clients have to show a certificate.
+    pub client_certificate: ClientCertificate,
+}
+
+/// Whether clients have to show a certificate in the TLS handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientCertificate {
+    /// None is asked for; the default without `client_ca`.
+    NotAsked,
+    /// One of the authorities; the default with them.
+    Required,
+    /// One of the authorities, or none.
+    Optional,
+    /// Any, or none.
+    Unverified,
+}
+
+/// A header of a trusted proxy with the client's certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForwardedCertificate {
+    /// The name of the header.
+    pub header: HeaderName,
+    /// How the certificate stands in it.
+    pub format: CertificateFormat,
+}
+
+/// How a header tells of a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CertificateFormat {
+    /// `X-Forwarded-Client-Cert`, as Envoy writes it.
+    Envoy,
+    /// PEM with escapes, as nginx writes it.
+    Pem,
+    /// DER in base64, as HAProxy and Traefik write it.
+    Base64,
+    /// A byte sequence (RFC 9440).
+    Rfc9440,
 }
 
 /// `[server.limits]`: what one client may take.

@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::model::{
-    Accepted, Access, AccessLog, AnswerForm, Authority, AuthorityAuth, AuthorityFaults, Bind, ClaimTest, ClientAuth,
-    Config, Credential, Introspection, Issuer, KeySource, Origin, Param, Profile, Redis, Requirements, Route, Scheme,
-    Server, SubjectLog, TokenType, Upstream, UpstreamHost,
+    Accepted, Access, AccessLog, AnswerForm, Authority, AuthorityAuth, AuthorityFaults, Bind, CertificateFormat,
+    ClaimTest, ClientAuth, ClientCertificate, Config, Credential, Introspection, Issuer, KeySource, Origin, Param,
+    Profile, Redis, Requirements, Route, Scheme, Server, SubjectLog, TokenType, Upstream, UpstreamHost,
 };
 
 /// What stands in the place of a secret.
@@ -150,12 +150,27 @@ fn server(server: &Server) -> Value {
         "public_url": server.public_url,
         "state_dir": server.state_dir,
         "trusted_proxies": server.trusted_proxies.iter().map(ToString::to_string).collect::<Value>(),
+        "forwarded_certificate": server.forwarded_certificate.as_ref().map(|forwarded| json!({
+            "header": forwarded.header.as_str(),
+            "format": match forwarded.format {
+                CertificateFormat::Envoy => "envoy",
+                CertificateFormat::Pem => "pem",
+                CertificateFormat::Base64 => "base64",
+                CertificateFormat::Rfc9440 => "rfc9440",
+            },
+        })),
         "drain_timeout": period(server.drain_timeout),
         "tls": server.tls.as_ref().map(|tls| json!({
             "listen": addresses(&tls.listen),
             "certificate": tls.certificate,
             "private_key": tls.private_key,
             "client_ca": tls.client_ca,
+            "client_certificate": match tls.client_certificate {
+                ClientCertificate::NotAsked => None,
+                ClientCertificate::Required => Some("required"),
+                ClientCertificate::Optional => Some("optional"),
+                ClientCertificate::Unverified => Some("unverified"),
+            },
         })),
         "limits": {
             "header_timeout": period(server.limits.header_timeout),

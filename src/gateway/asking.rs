@@ -3,6 +3,8 @@
 use http::{HeaderMap, HeaderValue, Method, Uri};
 
 use crate::clock::UnixTime;
+use crate::config::model::ForwardedCertificate;
+use crate::token::certificate;
 use crate::token::dpop::Purpose;
 use crate::token::dpop::uri::Place;
 use crate::token::extract::{Credential, Scheme};
@@ -25,8 +27,19 @@ pub struct Asking<'r> {
     pub scheme: &'static str,
     /// The host that it names.
     pub target: Option<&'r Target<'r>>,
+    /// The client's certificate.
+    pub certificate: Shown<'r>,
     /// When it came.
     pub now: UnixTime,
+}
+
+/// How the client's certificate is known.
+#[derive(Debug, Clone, Copy)]
+pub enum Shown<'r> {
+    /// The SHA-256 of what it showed in the handshake.
+    Itself(Option<[u8; 32]>),
+    /// A proxy that is believed tells of it.
+    ByProxy(&'r ForwardedCertificate),
 }
 
 impl<'r> Asking<'r> {
@@ -41,6 +54,14 @@ impl<'r> Asking<'r> {
         Place { scheme: self.scheme, authority, path: self.uri.path() }
     }
 
+    /// The SHA-256 of the client's certificate.
+    fn certificate(&self) -> Option<[u8; 32]> {
+        match self.certificate {
+            Shown::Itself(certificate) => certificate,
+            Shown::ByProxy(forwarded) => certificate::told(self.headers, &forwarded.header, forwarded.format),
+        }
+    }
+
     /// Whether the sender holds what the token is bound to. Gives a newer nonce for the response, where there is one.
     ///
     /// # Errors
@@ -52,8 +73,18 @@ impl<'r> Asking<'r> {
         snapshot: &Snapshot,
     ) -> Result<Option<HeaderValue>, Rejection> {
         let key = principal.binding.as_ref().and_then(|binding| binding.key.as_ref());
-        if principal.binding.is_some_and(|binding| binding.certificate.is_some()) {
-            return Err(unproven("the token is bound to a certificate (cnf.x5t#S256), and the client showed none"));
+        if let Some(bound) = principal.binding.and_then(|binding| binding.certificate) {
+            match self.certificate() {
+                Some(shown) if shown == bound => {}
+                Some(_) => {
+                    return Err(unproven("the token is bound to another certificate than the client's (cnf.x5t#S256)"));
+                }
+                None => {
+                    return Err(unproven(
+                        "the token is bound to a certificate (cnf.x5t#S256), and the client showed none",
+                    ));
+                }
+            }
         }
         match (credential.scheme, key) {
             (Scheme::Bearer, None) => Ok(None),

@@ -7,13 +7,14 @@ use http::header::HOST;
 use http::{HeaderMap, HeaderValue, Request};
 use ipnet::IpNet;
 
-use crate::config::model::SubjectLog;
+use crate::config::model::{Server, SubjectLog};
 use crate::observe::exchange::{Exchange, Opening};
 use crate::observe::worker::SnapshotSink;
 use crate::proxy::ConnectionHeaders;
-use crate::secret::stand_in;
+use crate::secret::{sha256, stand_in};
 use crate::server::Peer;
 
+use super::asking::Shown;
 use super::judge::Verdict;
 use super::snapshot::Snapshot;
 
@@ -22,12 +23,25 @@ pub struct Connection {
     peer: Peer,
     /// What upstreams are told about it.
     pub(super) headers: ConnectionHeaders,
+    /// SHA-256 of the certificate that the peer showed in the TLS handshake.
+    certificate: Option<[u8; 32]>,
 }
 
 impl Connection {
     pub(super) fn new(peer: Peer, trusted_proxies: &[IpNet]) -> Self {
         let trusted = is_one_of(trusted_proxies, peer.address.ip());
-        Self { headers: ConnectionHeaders::new(&peer, trusted), peer }
+        let certificate = peer.tls.as_ref().and_then(|tls| tls.certificate.as_ref());
+        let certificate = certificate.map(|certificate| sha256(certificate));
+        Self { headers: ConnectionHeaders::new(&peer, trusted), certificate, peer }
+    }
+
+    /// Where the client's certificate is to be had: from a trusted proxy, where one has to tell; the certificate of the
+    /// connection is then the proxy's own. Else it is the client's.
+    pub(super) fn certificate<'r>(&self, server: &'r Server) -> Shown<'r> {
+        match &server.forwarded_certificate {
+            Some(forwarded) if self.headers.trusted() => Shown::ByProxy(forwarded),
+            Some(_) | None => Shown::Itself(self.certificate),
+        }
     }
 
     /// `http` or `https`, as the client used it: told by a trusted proxy, else that of the connection.

@@ -161,7 +161,9 @@ impl Gateway {
         exchange.route(located.route);
         // 3. Who asks, and whether they may.
         let (method, uri, headers) = (request.method(), request.uri(), request.headers());
-        let asking = Asking { method, uri, headers, scheme, target: target.as_ref(), now: self.clock.now() };
+        let certificate = connection.certificate(&snapshot.config.server);
+        let (target_ref, now) = (target.as_ref(), self.clock.now());
+        let asking = Asking { method, uri, headers, scheme, target: target_ref, certificate, now };
         let mut beside = None;
         let (permit, nonce) = match browser::login_of(snapshot, route, &asking) {
             None => {

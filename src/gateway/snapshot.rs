@@ -170,7 +170,9 @@ impl Snapshot {
             .collect::<Result<Vec<_>, _>>()?;
         let logins = logins(&config, &issuers, means, &mut fetchers)?;
         let (metadata, resources) = Metadata::build(&config);
-        let rules = Arc::new(HeaderRules::new(config.identity_headers.iter().map(|(name, _)| name)));
+        let rules = HeaderRules::new(config.identity_headers.iter().map(|(name, _)| name));
+        let certificate = config.server.forwarded_certificate.as_ref().map(|forwarded| &forwarded.header);
+        let rules = Arc::new(rules.trusting(certificate));
         let routes = config
             .routes
             .iter()

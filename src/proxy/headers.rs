@@ -8,7 +8,8 @@
 //!   programs behind us read `X_Auth_Subject` or `X.Auth.Subject` as `X-Auth-Subject` (the CGI rule), so names are
 //!   compared with any character that is no letter and no digit taken for `-`;
 //! - unless it comes from a trusted proxy: `X-Forwarded-*`, `Forwarded`, `X-Original-*`, `X-Rewrite-URL`,
-//!   `X-HTTP-Method*`, `X-Method-Override`, `X-Real-IP`, `True-Client-IP`, `X-Accel-*`, `X-Sendfile*`;
+//!   `X-HTTP-Method*`, `X-Method-Override`, `X-Real-IP`, `True-Client-IP`, `X-Accel-*`, `X-Sendfile*`, `Client-Cert`,
+//!   `Client-Cert-Chain` (RFC 9440), and the header that is named for client certificates;
 //! - on routes that say so, the credential.
 //!
 //! `Connection` cannot name away what the gateway judged by or writes itself: Host, Authorization, Cookie, the length of
@@ -26,6 +27,8 @@ use super::identity::{CLIENT, ISSUER, SCOPES, SUBJECT};
 #[derive(Debug)]
 pub struct HeaderRules {
     identity: Vec<HeaderName>,
+    /// Where trusted proxies tell of client certificates.
+    certificate: Option<HeaderName>,
     /// Whether a name that begins with this byte has to be looked at.
     first: [bool; 256],
 }
@@ -75,7 +78,17 @@ impl HeaderRules {
         if identity.iter().any(|name| !name.as_str().as_bytes()[0].is_ascii_alphanumeric()) {
             (0..=u8::MAX).filter(|byte| !byte.is_ascii_alphanumeric()).for_each(|byte| first[usize::from(byte)] = true);
         }
-        Self { identity, first }
+        Self { identity, certificate: None, first }
+    }
+
+    /// With a header in which trusted proxies tell of client certificates: others do not get it through.
+    #[must_use]
+    pub fn trusting(mut self, certificate: Option<&HeaderName>) -> Self {
+        if let Some(name) = certificate {
+            self.first[usize::from(name.as_str().as_bytes()[0])] = true;
+        }
+        self.certificate = certificate.cloned();
+        self
     }
 
     /// Removes from the head of a request what must not go up.
@@ -127,11 +140,15 @@ impl HeaderRules {
         if self.identity.iter().any(|ours| alike(bytes, ours.as_str().as_bytes())) {
             return Fate::Remove;
         }
+        if self.certificate.as_ref().is_some_and(|ours| alike(bytes, ours.as_str().as_bytes())) {
+            return Fate::spelled(name);
+        }
         match first {
             b'c' => match name {
                 "connection" => Fate::Connection,
                 "content-length" => Fate::Pass,
                 _ if alike(bytes, b"content-length") => Fate::Remove,
+                _ if alike(bytes, b"client-cert") || alike(bytes, b"client-cert-chain") => Fate::spelled(name),
                 _ => Fate::Pass,
             },
             b'e' if name == "expect" => Fate::Remove,

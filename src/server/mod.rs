@@ -47,7 +47,8 @@ pub struct Peer {
 /// What the TLS handshake told of the peer.
 #[derive(Debug)]
 pub struct PeerTls {
-    /// The client's certificate, leaf only, when it sent one that verified.
+    /// The client's certificate, leaf only, when it sent one. Its key signed the handshake; whether an authority vouches
+    /// for it is what [`tls::Clients`] says.
     pub certificate: Option<CertificateDer<'static>>,
 }
 

@@ -3,10 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 
 /// Where the PEM files of a listener are.
 #[derive(Debug, Clone)]
@@ -15,8 +18,21 @@ pub struct Files {
     pub certificate: PathBuf,
     /// The private key of the leaf.
     pub private_key: PathBuf,
-    /// Authorities of client certificates; a client without one is then refused.
-    pub client_ca: Option<PathBuf>,
+    /// What is asked of clients.
+    pub clients: Clients,
+}
+
+/// What is asked of clients in the handshake.
+#[derive(Debug, Clone)]
+pub enum Clients {
+    /// Nothing.
+    Anonymous,
+    /// A certificate by these authorities.
+    Certified(PathBuf),
+    /// A certificate by these authorities, or none.
+    PerhapsCertified(PathBuf),
+    /// Any certificate, or none. That its key signed the handshake is checked, and nothing else.
+    Unverified,
 }
 
 /// Why the files make no TLS configuration.
@@ -61,20 +77,72 @@ pub fn server_config(files: &Files) -> Result<ServerConfig, TlsError> {
     let versions = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(refused)?;
-    let clients = match &files.client_ca {
-        None => versions.with_no_client_auth(),
-        Some(path) => {
-            let roots = Arc::new(roots(path)?);
-            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider)
-                .build()
-                .map_err(|source| TlsError::ClientAuthorities { path: path.clone(), source })?;
-            versions.with_client_cert_verifier(verifier)
+    let verifier = |path: &PathBuf| {
+        let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(path)?), Arc::clone(&provider));
+        let builder = match files.clients {
+            Clients::PerhapsCertified(_) => builder.allow_unauthenticated(),
+            Clients::Anonymous | Clients::Certified(_) | Clients::Unverified => builder,
+        };
+        builder.build().map_err(|source| TlsError::ClientAuthorities { path: path.clone(), source })
+    };
+    let clients = match &files.clients {
+        Clients::Anonymous => versions.with_no_client_auth(),
+        Clients::Certified(path) | Clients::PerhapsCertified(path) => {
+            versions.with_client_cert_verifier(verifier(path)?)
+        }
+        Clients::Unverified => {
+            versions.with_client_cert_verifier(Arc::new(AnyCertificate(provider.signature_verification_algorithms)))
         }
     };
     let key = PrivateKeyDer::from_pem_file(&files.private_key).map_err(pem(&files.private_key))?;
     let mut config = clients.with_single_cert(certificates(&files.certificate)?, key).map_err(refused)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
+}
+
+/// Takes any certificate whose key signs the handshake. It tells who a client is no more than a public key does.
+#[derive(Debug)]
+struct AnyCertificate(WebPkiSupportedAlgorithms);
+
+impl ClientCertVerifier for AnyCertificate {
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, &self.0)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, &self.0)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_schemes()
+    }
 }
 
 pub(super) fn roots(path: &Path) -> Result<RootCertStore, TlsError> {

@@ -5,6 +5,7 @@ use std::fmt;
 
 pub mod binding;
 pub mod cache;
+pub mod certificate;
 pub mod checks;
 pub mod claims;
 pub mod dpop;

@@ -11,6 +11,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
 use super::client::Conn;
+use super::keys::{b64, sha256};
 
 /// A certificate authority.
 pub struct Authority {
@@ -67,6 +68,20 @@ impl Identity {
     /// A certificate of [`authority`] for loopback addresses and `*.test`.
     pub fn loopback(common_name: &str) -> Self {
         authority().identity(common_name, &["127.0.0.1", "localhost", "api.test", "*.test"])
+    }
+
+    /// A certificate that nobody vouches for.
+    pub fn self_signed(common_name: &str) -> Self {
+        let mut params = CertificateParams::new(Vec::new()).expect("no names to be wrong");
+        params.distinguished_name.push(DnType::CommonName, common_name);
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.self_signed(&key).expect("a certificate");
+        Self { certificate: certificate.pem(), key: key.serialize_pem() }
+    }
+
+    /// What tokens that are bound to it have in `x5t#S256`.
+    pub fn thumbprint(&self) -> String {
+        b64(sha256(&self.der()))
     }
 
     /// Writes `NAME.crt` and `NAME.key` into a folder.

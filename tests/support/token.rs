@@ -52,6 +52,11 @@ impl Token {
         self.claim("cnf", json!({"jkt": key.thumbprint()}))
     }
 
+    /// Binds it to the holder of a certificate with this thumbprint (RFC 8705 section 3.1).
+    pub fn certified(self, thumbprint: &str) -> Self {
+        self.claim("cnf", json!({"x5t#S256": thumbprint}))
+    }
+
     /// Sets a claim.
     pub fn claim(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.claims.insert(name.to_owned(), value.into());

@@ -2,7 +2,7 @@
 
 use crate::config::read::{List, OneOrMany};
 use crate::config::table::{table, words};
-use crate::config::word::names::{FilePath, LogLevel, NonEmpty};
+use crate::config::word::names::{CertificateHeader, FilePath, LogLevel, NonEmpty};
 use crate::config::word::net::{Listen, Network};
 use crate::config::word::quantity::{Count, Period, Size};
 use crate::config::word::secret::SecretSource;
@@ -23,6 +23,9 @@ table! {
         state_dir: FilePath,
         /// Peers whose `Forwarded` and `X-Forwarded-*` headers are believed: addresses and networks. Default: none.
         trusted_proxies: List<Network>,
+        /// Where a trusted proxy that ends TLS tells of the client's certificate, for tokens that are bound to it (RFC 8705).
+        /// Default: nowhere; the certificate is that of the connection.
+        forwarded_certificate: ForwardedCertificate,
         /// How long requests in flight may take after SIGTERM before they are cut.
         drain_timeout: Period = "30s",
         /// Serving TLS: HTTP/1.1 and HTTP/2.
@@ -41,8 +44,50 @@ table! {
         certificate: FilePath => required,
         /// PEM file with the private key of the leaf. Its content is watched.
         private_key: FilePath => required,
-        /// PEM file with authorities of client certificates. When set, a client without a certificate is refused.
+        /// PEM file with authorities of client certificates.
         client_ca: FilePath,
+        /// Whether clients have to show a certificate: `required`, `optional` (it must be of `client_ca`, if there is one), or
+        /// `unverified` (any certificate will do, for tokens that are bound to it, RFC 8705). Default: `required` with
+        /// `client_ca`, else none is asked for.
+        client_certificate: ClientCertificateWord,
+    }
+}
+
+words! {
+    /// Whether clients have to show a certificate.
+    ClientCertificateWord {
+        /// One of `client_ca`.
+        Required = "required",
+        /// One of `client_ca` or none.
+        Optional = "optional",
+        /// Any or none.
+        Unverified = "unverified",
+    }
+}
+
+table! {
+    /// A header of a trusted proxy with the client's certificate.
+    ForwardedCertificate, "{ header = \"...\", format = \"...\" }" {
+        /// The name of the header. What others than `trusted_proxies` send of it is removed.
+        header: CertificateHeader => required,
+        /// How the certificate stands in it: `envoy` (`X-Forwarded-Client-Cert` with `Hash` or `Cert`), `pem` (escaped, as
+        /// nginx's `$ssl_client_escaped_cert`), `base64` (DER, as HAProxy's `%[ssl_c_der,base64]` and Traefik write it) or
+        /// `rfc9440` (`Client-Cert`).
+        format: CertificateFormatWord => required,
+    }
+}
+
+words! {
+    /// How a header tells of a certificate.
+    CertificateFormatWord {
+        /// `X-Forwarded-Client-Cert`
+        Envoy = "envoy",
+        /// PEM with escapes.
+        Pem = "pem",
+        /// DER in base64.
+        Base64 = "base64",
+        /// RFC 9440
+        Rfc9440 = "rfc9440",
     }
 }
 

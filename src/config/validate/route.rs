@@ -90,6 +90,7 @@ pub fn routes(root: &Root, check: &mut Check<'_, '_>) -> Option<Vec<Route>> {
     let places = raw.iter().map(|route| route.value.name.written().map_or(&route.span, |(_, span)| span));
     refuse_repeats(names_of_routes.iter().map(|name| &**name).zip(places), Code::DuplicateRoute, "route", check);
     need_issuers(raw, &names, check);
+    need_certificates(root, raw, check);
     let routes: Vec<_> =
         raw.iter().zip(&names_of_routes).map(|(raw, name)| route(name, raw, (&names, &sets), check)).collect();
     overlap::check(
@@ -115,6 +116,24 @@ fn need_issuers(raw: &[At<raw::Route>], names: &Names<'_>, check: &mut Check<'_,
     let message = "the route takes tokens, but there is no issuer whose tokens could be accepted";
     let help = "add a table [issuers.NAME] with `issuer` and `audiences`; or, for everybody, access = \"public\"";
     check.report(Diagnostic::new(Code::NoIssuers, message).at(place, "").help(help));
+}
+
+/// A route that takes only tokens which are bound to a certificate needs clients that can show one.
+fn need_certificates(root: &Root, raw: &[At<raw::Route>], check: &mut Check<'_, '_>) {
+    let Some(server) = root.server.or_empty() else { return };
+    let tls = server.tls.get();
+    let asks = tls.is_some_and(|tls| !tls.client_ca.is_absent() || !tls.client_certificate.is_absent());
+    if asks || !server.forwarded_certificate.is_absent() || matches!(server.tls, Field::Broken) || check.lost_tables {
+        return;
+    }
+    for (word, span) in raw.iter().filter_map(|route| route.value.bind.written()) {
+        if *word == raw::BindWord::Mtls {
+            let message = "no token is ever bound to a certificate of the client's, for none is asked for";
+            let help =
+                "write `client_certificate` in [server.tls], or `forwarded_certificate` in [server] behind a proxy";
+            check.report(Diagnostic::new(Code::RuleNeverHolds, message).at(span, "").help(help));
+        }
+    }
 }
 
 fn route<'a>(

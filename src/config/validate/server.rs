@@ -5,7 +5,10 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use super::Check;
 use super::files::Inline;
 use crate::config::diagnostic::{Code, Diagnostic, Span};
-use crate::config::model::{AccessLog, Admin, Limits, Log, Revocation, Server, ServerTls, SubjectLog};
+use crate::config::model::{
+    AccessLog, Admin, CertificateFormat, ClientCertificate, ForwardedCertificate, Limits, Log, Revocation, Server,
+    ServerTls, SubjectLog,
+};
 use crate::config::raw::{Root, server as raw};
 use crate::config::read::At;
 use crate::config::table::Field;
@@ -23,6 +26,7 @@ pub fn server(root: &Root, check: &mut Check<'_, '_>) -> Option<Server> {
         Field::Broken => Some(None),
     };
     warn_of_trust(&server, check);
+    let forwarded_certificate = forwarded_certificate(&server, check);
     let listen = match &server.listen {
         Field::Absent if tls.is_some() => Vec::new(),
         Field::Absent => vec![DEFAULT_LISTEN],
@@ -42,6 +46,7 @@ pub fn server(root: &Root, check: &mut Check<'_, '_>) -> Option<Server> {
             .trusted_proxies
             .get()
             .map_or_else(Vec::new, |list| list.0.iter().map(|at| at.value.0).collect()),
+        forwarded_certificate: forwarded_certificate?,
         drain_timeout: server.drain_timeout.get()?.0,
     })
 }
@@ -63,7 +68,55 @@ fn tls(tls: &raw::ServerTls, check: &mut Check<'_, '_>) -> Option<ServerTls> {
         certificate: certificate?,
         private_key: private_key?,
         client_ca,
+        client_certificate: client_certificate(tls, check)?,
     })
+}
+
+fn client_certificate(tls: &raw::ServerTls, check: &mut Check<'_, '_>) -> Option<ClientCertificate> {
+    let Some((word, span)) = tls.client_certificate.written() else {
+        return match (&tls.client_certificate, &tls.client_ca) {
+            (Field::Broken, _) | (_, Field::Broken) => None,
+            (_, Field::Absent) => Some(ClientCertificate::NotAsked),
+            _ => Some(ClientCertificate::Required),
+        };
+    };
+    let authorities = tls.client_ca.key();
+    match (word, authorities) {
+        (raw::ClientCertificateWord::Required, Some(_)) => return Some(ClientCertificate::Required),
+        (raw::ClientCertificateWord::Optional, Some(_)) => return Some(ClientCertificate::Optional),
+        (raw::ClientCertificateWord::Unverified, None) => return Some(ClientCertificate::Unverified),
+        (raw::ClientCertificateWord::Unverified, Some(authorities)) => {
+            let message = "`client_ca` is not asked when any certificate will do";
+            let help = "remove `client_ca`, or write client_certificate = \"optional\"";
+            check.report(Diagnostic::new(Code::Conflict, message).at(span, "").at(authorities, "").help(help));
+        }
+        (word, None) => {
+            let message = format!("client_certificate = {:?} needs the key `client_ca`", word.as_str());
+            let help = "name the authorities; or \"unverified\", where certificates are only what tokens are bound to";
+            check.report(Diagnostic::new(Code::MissingKey, message).at(span, "").help(help));
+        }
+    }
+    None
+}
+
+fn forwarded_certificate(server: &raw::Server, check: &mut Check<'_, '_>) -> Option<Option<ForwardedCertificate>> {
+    let (raw, key) = match &server.forwarded_certificate {
+        Field::Absent | Field::Default(_) => return Some(None),
+        Field::Broken => return None,
+        Field::Written { value, key, .. } => (value, key),
+    };
+    if server.trusted_proxies.is_absent() {
+        let message = "`forwarded_certificate` has no effect: no proxy is believed";
+        let help = "name the proxies in `trusted_proxies`, or remove it";
+        check.report(Diagnostic::new(Code::NoEffect, message).at(key, "").help(help));
+    }
+    let format = match raw.format.get()? {
+        raw::CertificateFormatWord::Envoy => CertificateFormat::Envoy,
+        raw::CertificateFormatWord::Pem => CertificateFormat::Pem,
+        raw::CertificateFormatWord::Base64 => CertificateFormat::Base64,
+        raw::CertificateFormatWord::Rfc9440 => CertificateFormat::Rfc9440,
+    };
+    Some(Some(ForwardedCertificate { header: raw.header.get()?.0.clone(), format }))
 }
 
 fn limits(limits: &raw::Limits) -> Option<Limits> {

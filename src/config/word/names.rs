@@ -217,6 +217,31 @@ impl Text for IdentityHeader {
     }
 }
 
+/// A header in which a proxy tells of a client's certificate.
+#[derive(Debug, Clone)]
+pub struct CertificateHeader(pub HeaderName);
+
+impl Text for CertificateHeader {
+    const EXPECTED: &'static str = "a text with a header name";
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        let help = "a name of its own, such as \"X-Forwarded-Client-Cert\"";
+        match text.to_ascii_lowercase().as_str() {
+            "x-forwarded-client-cert" | "x-forwarded-tls-client-cert" => {}
+            lower if lower.starts_with("x-auth-") => {
+                return Err(Refusal::new(Code::ReservedHeader, format!("`{text}` has a meaning of its own"), help));
+            }
+            _ => drop(IdentityHeader::parse(text)?),
+        }
+        let name = HeaderName::from_bytes(text.as_bytes());
+        name.map(Self).map_err(|_| Refusal::new(Code::BadHeader, format!("{text:?} is not a header name"), help))
+    }
+
+    fn hints() -> Json {
+        IdentityHeader::hints()
+    }
+}
+
 /// A host of a route.
 #[derive(Debug, Clone)]
 pub struct HostText(pub HostPattern);
