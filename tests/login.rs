@@ -2,6 +2,8 @@
 //! Items of other gateways' bug lists are named after what went wrong there.
 
 mod support;
+#[path = "login/threats.rs"]
+mod threats;
 
 use std::net::SocketAddr;
 
