@@ -74,6 +74,9 @@ fn links_lead_somewhere() {
             vec![path]
         };
         for document in documents {
+            if document.extension().is_none_or(|extension| extension != "md") {
+                continue;
+            }
             let text = std::fs::read_to_string(&document).expect("a document");
             for target in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
                 if !target.is_empty() && !target.contains("://") {
