@@ -54,6 +54,10 @@ pub enum Edit {
     AddNonce,
     /// Another event in `events`.
     OtherEvent,
+    /// `aud` names another party too, and `azp` the right one.
+    FurtherAudience,
+    /// Nothing is said of the person but who it is.
+    Bare,
     /// `active` is false, and nothing else is said.
     Inactive,
     /// `active` is a text.
@@ -213,6 +217,12 @@ pub const ALL: &[Fault] = &[
     edit("wrong_state", Edit::Append("state"), &[AuthorizationResponse], "`state` with 1 behind it"),
     edit("wrong_issuer", Edit::Append("issuer"), &[Discovery], "`issuer` with 1 behind it"),
     edit("wrong_token_type", Edit::Append("token_type"), ANSWERS, "`token_type` with 1 behind it"),
+    edit(
+        "further_aud",
+        Edit::FurtherAudience,
+        &[IdToken, RefreshedIdToken, LogoutToken],
+        "`aud` names `https://other.example` too, and `azp` the right one",
+    ),
     edit("wrong_event", Edit::OtherEvent, &[LogoutToken], "`events` has another event only"),
     edit(
         "missing_iss",
@@ -240,6 +250,18 @@ pub const ALL: &[Fault] = &[
     edit("missing_refresh_token", Edit::Remove("refresh_token"), ANSWERS, "no `refresh_token`"),
     edit("missing_expires_in", Edit::Remove("expires_in"), ANSWERS, "no `expires_in`"),
     edit("missing_active", Edit::Remove("active"), &[Introspect], "no `active`"),
+    edit(
+        "missing_claims",
+        Edit::Bare,
+        &[IdToken, RefreshedIdToken, Userinfo],
+        "no claims about the person but who it is and when that one signed in",
+    ),
+    edit(
+        "unannounced_iss",
+        Edit::Remove("authorization_response_iss_parameter_supported"),
+        &[Discovery],
+        "the metadata do not say that answers have `iss`",
+    ),
     edit("added_nonce", Edit::AddNonce, &[LogoutToken, RefreshedIdToken], "a `nonce` that does not belong there"),
     edit("expired", Edit::Expire, TIMED, "`exp` was an hour ago"),
     edit("not_yet_valid", Edit::Postpone, TIMED, "`iat` and `nbf` are an hour ahead"),

@@ -1,6 +1,10 @@
 //! Browsers in front of an application: the real gateway, the embedded authority as issuer, and a browser in the test.
 //! Items of other gateways' bug lists are named after what went wrong there.
 
+#[path = "login/answers.rs"]
+mod answers;
+#[path = "login/refresh.rs"]
+mod refresh;
 mod support;
 #[path = "login/threats.rs"]
 mod threats;
@@ -9,7 +13,7 @@ use std::net::SocketAddr;
 
 use serde_json::json;
 use support::browser::{Browser, Page};
-use support::client::Response;
+use support::client::{Request, Response};
 use support::gateway::Gateway;
 use support::upstream::{Upstream, nobody};
 use support::{PATIENCE, eventually};
@@ -59,6 +63,20 @@ scopes = ["orders:read"]
 credential = "pass"
 
 [[routes]]
+name = "passwords"
+path = "/acr"
+upstream = "app"
+login = "web"
+claims = {{ "/acr" = {{ exists = true }} }}
+
+[[routes]]
+name = "sales"
+path = "/sales"
+upstream = "app"
+login = "web"
+claims = {{ "/department" = "sales" }}
+
+[[routes]]
 name = "writers"
 path = "/writer"
 upstream = "app"
@@ -86,6 +104,9 @@ issuer = "http://{authority}"
 audience = "https://api.example"
 {rest}
 
+[authority.faults]
+control = "127.0.0.1:0"
+
 [[authority.users]]
 name = "alice"
 sub = "user-alice"
@@ -105,6 +126,15 @@ scopes = ["openid", "profile", "offline_access", "orders:read"]
         );
         let gateway = Gateway::start(&config);
         Self { gateway, upstream, address, authority }
+    }
+
+    /// Has the authority make this fault from now on, such as `fault=status&at=jwks`.
+    #[track_caller]
+    fn order(&self, fault: &str) {
+        let order = Request::new("POST", "/faults").host("127.0.0.1");
+        let order = order.field("Content-Type", "application/x-www-form-urlencoded").body(fault.as_bytes());
+        let answer = order.send(self.gateway.authority_control());
+        assert_eq!(answer.status, 200, "{fault}: {}", answer.text());
     }
 
     fn url(&self, path: &str) -> String {

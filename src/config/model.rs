@@ -537,6 +537,8 @@ pub struct Login {
     pub scopes: Vec<String>,
     /// The origin by which browsers know the application; no trailing slash.
     pub public_url: String,
+    /// What the `aud` of its ID tokens may name beside the client.
+    pub trusted_audiences: Vec<String>,
     /// The path of the redirect URI.
     pub callback: String,
     /// Whether the answer comes by a form that posts itself, rather than in the query.

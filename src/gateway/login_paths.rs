@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, LOCATION, SET_COOKIE};
+use http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde_json::json;
@@ -61,7 +61,7 @@ impl Call<'_> {
         match path.strip_prefix(OWN).unwrap_or_default() {
             "login" => self.login(&logins, allowed(head, &[Method::GET])?).await,
             "logout" => self.logout(&logins, allowed(head, &[Method::POST])?).await,
-            "logged-out" => Ok(logged_out(&logins, allowed(head, &[Method::GET, Method::HEAD])?)),
+            "logged-out" => logged_out(&logins, allowed(head, &[Method::GET, Method::HEAD])?),
             "session" => self.session(&logins, allowed(head, &[Method::GET, Method::HEAD])?).await,
             "backchannel-logout" => self.back_channel(&logins, allowed(head, &[Method::POST])?, body).await,
             "frontchannel-logout" => self.front_channel(&logins, allowed(head, &[Method::GET])?).await,
@@ -70,8 +70,9 @@ impl Call<'_> {
     }
 
     async fn login(&self, logins: &[&Arc<Login>], head: &Request<()>) -> Answered {
-        let return_to = parameter(head, "return_to").unwrap_or_default();
-        let login = match (parameter(head, "login"), logins) {
+        let [return_to, name] = parameters(head, ["return_to", "login"])?;
+        let return_to = return_to.unwrap_or_default();
+        let login = match (name, logins) {
             (Some(name), _) => logins.iter().find(|login| *login.settings.name == *name).ok_or(Denial::NoRoute)?,
             (None, [only]) => only,
             (None, several) => return Ok(chooser(several, &return_to)),
@@ -100,8 +101,8 @@ impl Call<'_> {
         if comes_from_elsewhere(head.headers(), &login.settings.public_url) {
             return Err(Denial::CrossSite);
         }
-        let return_to = parameter(head, "return_to").unwrap_or_default();
-        match login.log_out(&return_to, head.headers()).await {
+        let [return_to] = parameters(head, ["return_to"])?;
+        match login.log_out(&return_to.unwrap_or_default(), head.headers()).await {
             Ok(out) => {
                 let mut response = go(&out.way);
                 // What the application left in the browser goes too; cookies are cleared one by one, as others may stay.
@@ -146,19 +147,30 @@ impl Call<'_> {
         for login in logins {
             match login.back_channel(&token, self.now).await {
                 Ok(Some(_)) => return Ok(respond::own(StatusCode::OK, "text/plain; charset=utf-8", String::new())),
-                Ok(None) => return Ok(self.failed_for_program("this store cannot end sessions from outside", true)),
+                Ok(None) => {
+                    let detail = "this store cannot end sessions from outside";
+                    return Ok(self.failed_for_program(StatusCode::NOT_IMPLEMENTED, "unsupported", detail));
+                }
+                // Of several logins the one that may be meant has the word, not one that the token is not for.
+                Err(failure) if failure.side != Side::Browser => {
+                    let status = StatusCode::SERVICE_UNAVAILABLE;
+                    return Ok(self.failed_for_program(status, "temporarily_unavailable", &failure.detail));
+                }
                 Err(failure) => refused = Some(failure),
             }
         }
         let failure = refused.ok_or(Denial::NoRoute)?;
-        Ok(self.failed_for_program(&failure.detail, failure.side != Side::Browser))
+        Ok(self.failed_for_program(StatusCode::BAD_REQUEST, "invalid_request", &failure.detail))
     }
 
     async fn front_channel(&self, logins: &[&Arc<Login>], head: &Request<()>) -> Answered {
-        let (iss, sid) = (parameter(head, "iss"), parameter(head, "sid"));
+        let [iss, sid] = parameters(head, ["iss", "sid"])?;
         let login = logins.iter().find(|login| Some(&*login.issuer) == iss.as_deref()).unwrap_or(&logins[0]);
         Ok(match login.front_channel(iss.as_deref(), sid.as_deref()).await {
-            Ok(_) => respond::own(StatusCode::OK, "text/html; charset=utf-8", "<!doctype html>\n".into()),
+            Ok(Some(_)) => respond::own(StatusCode::OK, "text/html; charset=utf-8", "<!doctype html>\n".into()),
+            Ok(None) => {
+                respond::own(StatusCode::NOT_IMPLEMENTED, "text/html; charset=utf-8", "<!doctype html>\n".into())
+            }
             Err(failure) => self.failed(failure),
         })
     }
@@ -193,13 +205,13 @@ impl Call<'_> {
     }
 
     /// The answer to an issuer's program (OpenID Connect Back-Channel Logout 1.0, section 2.8).
-    fn failed_for_program(&self, detail: &str, ours: bool) -> Response<Bytes> {
+    fn failed_for_program(&self, status: StatusCode, error: &str, detail: &str) -> Response<Bytes> {
         self.exchange.denied("login_failed", || format!("back-channel logout: {detail}"));
-        let (status, error) = match ours {
-            true => (StatusCode::NOT_IMPLEMENTED, "unsupported"),
-            false => (StatusCode::BAD_REQUEST, "invalid_request"),
-        };
-        respond::own(status, "application/json", json!({ "error": error }).to_string())
+        let mut response = respond::own(status, "application/json", json!({ "error": error }).to_string());
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(RETRY_AFTER, respond::RETRY_SECONDS);
+        }
+        response
     }
 }
 
@@ -212,10 +224,10 @@ fn go(way: &Way) -> Response<Bytes> {
     response
 }
 
-fn logged_out(logins: &[&Arc<Login>], head: &Request<()>) -> Response<Bytes> {
-    let state = parameter(head, "state");
+fn logged_out(logins: &[&Arc<Login>], head: &Request<()>) -> Answered {
+    let [state] = parameters(head, ["state"])?;
     let target = state.and_then(|state| logins.iter().find_map(|login| login.after_logout(&state)));
-    match target.filter(|target| target != "/") {
+    Ok(match target.filter(|target| target != "/") {
         Some(location) => go(&Way { location, cookies: Vec::new() }),
         None => respond::page(
             StatusCode::OK,
@@ -226,7 +238,7 @@ fn logged_out(logins: &[&Arc<Login>], head: &Request<()>) -> Response<Bytes> {
                 links: &[("/", "To the front page")],
             },
         ),
-    }
+    })
 }
 
 fn chooser(logins: &[&Arc<Login>], return_to: &str) -> Response<Bytes> {
@@ -257,12 +269,16 @@ fn allowed<'r>(head: &'r Request<()>, methods: &[Method]) -> Result<&'r Request<
     }
 }
 
-/// A parameter of the query, if it comes once.
-fn parameter(head: &Request<()>, name: &str) -> Option<String> {
-    let query = head.uri().query().unwrap_or_default();
-    let mut values = url::form_urlencoded::parse(query.as_bytes()).filter(|(found, _)| found == name);
-    let value = values.next()?.1.into_owned();
-    values.next().is_none().then_some(value)
+/// These parameters of the query. Which of two values counts must not be a matter of who reads.
+fn parameters<const N: usize>(head: &Request<()>, names: [&str; N]) -> Result<[Option<String>; N], Denial> {
+    let mut values = [const { None }; N];
+    for (name, value) in url::form_urlencoded::parse(head.uri().query().unwrap_or_default().as_bytes()) {
+        let Some(place) = names.iter().position(|known| *known == name) else { continue };
+        if values[place].replace(value.into_owned()).is_some() {
+            return Err(Denial::BadRequest { detail: "A parameter comes twice." });
+        }
+    }
+    Ok(values)
 }
 
 async fn form(headers: &HeaderMap, body: Incoming) -> Result<Bytes, Denial> {

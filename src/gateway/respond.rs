@@ -19,7 +19,7 @@ pub use super::challenge::Challenge;
 use super::page::{PAGE_POLICY, Page};
 
 /// Seconds after which a caller may try again when an issuer cannot be reached.
-const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("5");
+pub(super) const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
 /// What a refusal is written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

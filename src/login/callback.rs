@@ -49,11 +49,12 @@ impl Parameters {
     }
 
     fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, value)| value.as_str())
-            .filter(|value| !value.is_empty())
+        self.given(name).filter(|value| !value.is_empty())
+    }
+
+    /// Empty ones too.
+    fn given(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
     }
 }
 
@@ -117,8 +118,9 @@ impl Login {
     /// With several issuers, one could pass its answer off as another's (RFC 9207, section 2.4).
     async fn check_sender(&self, answer: &Parameters) -> Result<(), Failure> {
         let announced = self.provider.metadata().await?.authorization_response_iss_parameter_supported;
-        match answer.get("iss") {
+        match answer.given("iss") {
             Some(iss) if *iss == *self.issuer => Ok(()),
+            // An empty one too: it is not the issuer's.
             Some(_) => Err(Failure::of_browser(AGAIN, "the answer's iss is another issuer")),
             None if announced => {
                 Err(Failure::of_browser(AGAIN, "the answer has no iss, which the issuer says it sends"))
@@ -149,6 +151,7 @@ impl Login {
         Expected {
             issuer: &self.issuer,
             client_id: &self.settings.client_id,
+            trusted: &self.settings.trusted_audiences,
             algorithms: &self.algorithms,
             nonce: None,
             max_age: None,
@@ -193,7 +196,12 @@ impl Login {
     }
 
     /// Claims that the ID token lacks. The answer must be about the same person (OpenID Connect Core 1.0, section 5.3.2).
-    async fn add_userinfo(&self, claims: &mut Map<String, Value>, subject: &str, token: &str) -> Result<(), Failure> {
+    pub(super) async fn add_userinfo(
+        &self,
+        claims: &mut Map<String, Value>,
+        subject: &str,
+        token: &str,
+    ) -> Result<(), Failure> {
         let info = self.provider.userinfo(token).await?;
         if info.get("sub").and_then(Value::as_str) != Some(subject) {
             return Err(Failure::of_issuer("userinfo is about somebody else than the ID token"));

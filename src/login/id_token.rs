@@ -14,6 +14,7 @@ use crate::clock::UnixTime;
 use crate::secret::same;
 use crate::token::claims::Claims;
 use crate::token::envelope::Envelope;
+use crate::token::json::excerpt;
 use crate::token::jwt::Jws;
 use crate::token::key::KeySet;
 use crate::token::{Rejection, RejectionCode};
@@ -25,6 +26,8 @@ pub struct Expected<'a> {
     pub issuer: &'a str,
     /// `aud` contains it.
     pub client_id: &'a str,
+    /// What `aud` may name beside it.
+    pub trusted: &'a [String],
     /// The algorithms that the issuer may use.
     pub algorithms: &'a [Algorithm],
     /// `nonce`; `None` after a refresh, where none is demanded.
@@ -56,7 +59,8 @@ pub fn verify(token: &str, keys: &KeySet, expected: &Expected<'_>, now: UnixTime
             format!("the ID token is signed by {algorithm:?}"),
         ));
     }
-    check_audience(&jws.claims, expected.client_id)?;
+    check_audience(&jws.claims, expected.client_id, expected.trusted)?;
+    check_party(&jws.claims, expected.client_id)?;
     jws.envelope.verify(keys)?;
     let claims = jws.claims;
     if claims.string("sub").is_none_or(str::is_empty) {
@@ -87,14 +91,26 @@ fn check_kind(jws: &Jws<'_>) -> Result<(), Rejection> {
     }
 }
 
-fn check_audience(claims: &Claims, client_id: &str) -> Result<(), Rejection> {
-    let refused = |detail: &'static str| Err(Rejection::new(RejectionCode::WrongAudience, detail));
+/// `aud` names the client, and nobody else but who is trusted not to show the token here (step 3).
+pub(super) fn check_audience(claims: &Claims, client_id: &str, trusted: &[String]) -> Result<(), Rejection> {
+    let refused = |detail: String| Err(Rejection::new(RejectionCode::WrongAudience, detail));
     if !claims.audiences().any(|audience| audience == client_id) {
-        return refused("the aud of the ID token does not name the client");
+        return refused("aud does not name the client".to_owned());
     }
-    match (claims.string("azp"), claims.audiences().count()) {
-        (Some(party), _) if party != client_id => refused("the azp of the ID token is another client"),
-        (None, 2..) => refused("the ID token is for several audiences and has no azp"),
+    match claims.audiences().find(|one| *one != client_id && !trusted.iter().any(|known| known == one)) {
+        Some(stranger) => refused(format!("aud also names {}, which is not trusted", excerpt(stranger))),
+        None => Ok(()),
+    }
+}
+
+/// `azp` is the client, and is there when `aud` names several (steps 4 and 5). [`Claims`] holds it to be a text.
+fn check_party(claims: &Claims, client_id: &str) -> Result<(), Rejection> {
+    let refused = |detail: &'static str| Err(Rejection::new(RejectionCode::WrongAudience, detail));
+    match claims.string("azp") {
+        Some(party) if party != client_id => refused("the azp of the ID token is another client"),
+        None if claims.audiences().any(|audience| audience != client_id) => {
+            refused("the ID token is for several audiences and has no azp")
+        }
         _ => Ok(()),
     }
 }
@@ -164,3 +180,6 @@ fn check_hash(claims: &Claims, algorithm: Algorithm, access_token: Option<&str>)
 fn missing(name: &str) -> Rejection {
     Rejection::new(RejectionCode::MissingClaim, format!("the ID token has no {name}"))
 }
+
+#[cfg(test)]
+mod tests;

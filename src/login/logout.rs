@@ -110,9 +110,11 @@ impl Login {
                 cookies: Vec::new(),
             }
         };
-        let kid = id_token::kid(token).map_err(refused)?;
-        let keys = self.keys.keys_for(kid.as_deref()).await.map_err(refused)?;
         let jws = Jws::parse(token).map_err(refused)?;
+        if jws.issuer() != &*self.issuer {
+            return Err(refused(bad("iss is not the login's issuer")));
+        }
+        let keys = self.keys.keys_for(jws.envelope.header.kid.as_deref()).await.map_err(refused)?;
         jws.envelope.verify(&keys).map_err(refused)?;
         let (who, jti, until) = self.named_by(&jws, now).map_err(refused)?;
         if !self.shared.replays.first(jti, until, now) {
@@ -157,12 +159,8 @@ impl Login {
         if !self.algorithms.contains(&jws.envelope.header.algorithm) {
             return Err(bad("signed by an algorithm that the issuer may not use"));
         }
-        if claims.issuer() != Some(&*self.issuer) {
-            return Err(bad("iss is not the login's issuer"));
-        }
-        if !claims.audiences().any(|audience| audience == self.settings.client_id) {
-            return Err(bad("aud does not name the client"));
-        }
+        // As in ID tokens (section 2.6, step 3), but for `azp`.
+        id_token::check_audience(claims, &self.settings.client_id, &self.settings.trusted_audiences)?;
         if claims.has("nonce") {
             return Err(bad("it has a nonce, as an ID token has"));
         }

@@ -3,8 +3,8 @@
 //! A request starts it, never a timer, when little of the access token's life is left. It runs as a task of its own that
 //! the end of no request cancels, and all requests that come with the same refresh token share what it brings; for a
 //! moment also those that come later with the old one, as their answer may have been lost. Whatever goes wrong, the worst
-//! is another login. What the issuer says of the person now counts: changed claims take effect, and another person ends
-//! the session.
+//! is another login. What the issuer says of the person now counts: claims that changed take effect, claims that are no
+//! longer said are gone, and another person ends the session.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,13 +13,14 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::callback::kept;
-use super::id_token::{Expected, seconds};
+use super::id_token::seconds;
 use super::provider::{Answer, ProviderError};
 use super::{Failure, Login};
 use crate::clock::UnixTime;
 use crate::secret::sha256;
 use crate::session::{Live, Place, Session};
 use crate::token::claims::Claims;
+use crate::token::jwt::Jws;
 
 /// So much of the access token's life is left at most when it is renewed; less for short lives ([`PART`]).
 const MARGIN: Duration = Duration::from_secs(30);
@@ -29,6 +30,9 @@ const PART: u32 = 5;
 const GRACE: Duration = Duration::from_secs(10);
 /// Results that are held at once; beyond that the oldest are let go early.
 const MAX_RESULTS: usize = 10_000;
+/// Claims of the first ID token that no refresh changes, whether later ones repeat them or not (OpenID Connect Core 1.0,
+/// section 12.2).
+const OF_THE_SIGN_IN: [&str; 2] = ["auth_time", "nonce"];
 
 /// What became of a session.
 #[derive(Debug, Clone)]
@@ -152,16 +156,25 @@ impl Login {
 
     /// The session with what the issuer says now (OpenID Connect Core 1.0, section 12.2).
     async fn renew(&self, before: &Session, answer: &Answer, now: UnixTime) -> std::result::Result<Session, Failure> {
-        let mut claims = before.claims.clone();
-        if let Some(id_token) = &answer.id_token {
-            let expected = Expected { ..self.expected(&answer.access_token) };
-            let fresh = self.verified(id_token, &expected, now).await?;
-            same_person(before, &fresh)?;
-            claims = fresh.into_map();
-            for (name, value) in &before.claims {
-                // These belong to the sign-in and to userinfo, and a refreshed ID token may lack them.
-                claims.entry(name.clone()).or_insert_with(|| value.clone());
+        let mut claims = match &answer.id_token {
+            Some(id_token) => {
+                let fresh = self.verified(id_token, &self.expected(&answer.access_token), now).await?;
+                same_person(before, &fresh)?;
+                fresh
             }
+            // It was verified when it came.
+            None => {
+                Jws::parse(&before.tokens.id).map_err(|rejection| Failure::of_issuer(rejection.to_string()))?.claims
+            }
+        }
+        .into_map();
+        for name in OF_THE_SIGN_IN {
+            if let (Some(value), false) = (before.claims.get(name), claims.contains_key(name)) {
+                claims.insert(name.to_owned(), value.clone());
+            }
+        }
+        if self.settings.userinfo {
+            self.add_userinfo(&mut claims, &before.subject, &answer.access_token).await?;
         }
         Ok(Session {
             login: before.login.clone(),

@@ -32,7 +32,8 @@ pub fn config(faults: &str, hears: Option<SocketAddr>) -> String {
     format!(
         "[authority]\nlisten = \"127.0.0.1:0\"\nissuer = \"http://127.0.0.1:9\"\naudience = \"https://api.example\"\n\
          [[authority.users]]\nname = \"alice\"\nsub = \"u-alice\"\npassword = \"wonderland\"\n\
-         [[authority.clients]]\nid = \"web\"\nsecret = \"s\"\nscopes = [\"openid\"]\n{hears}\
+         claims = {{ name = \"Alice\" }}\n\
+         [[authority.clients]]\nid = \"web\"\nsecret = \"s\"\nscopes = [\"openid\", \"profile\"]\n{hears}\
          grants = [\"authorization_code\", \"refresh_token\", \"implicit\", \"client_credentials\", \"device_code\"]\n\
          redirect_uris = [\"{BACK}\"]\n{faults}"
     )
@@ -203,7 +204,7 @@ pub fn control_request(method: &str, target: &str, body: &str) -> Request {
 fn authorize(response_type: &str) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query.extend_pairs([("client_id", "web"), ("redirect_uri", BACK), ("response_type", response_type)]);
-    query.extend_pairs([("scope", "openid"), ("state", "s-1"), ("nonce", "n-1")]);
+    query.extend_pairs([("scope", "openid profile"), ("state", "s-1"), ("nonce", "n-1")]);
     format!("/authorize?{}", query.finish())
 }
 

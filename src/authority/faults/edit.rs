@@ -12,6 +12,10 @@ use crate::secret::sha256;
 const HOUR: i64 = 3600;
 const HUGE: usize = 16 * 1024 * 1024;
 const MANY: usize = 2000;
+const OTHER_PARTY: &str = "https://other.example";
+/// What is no claim about the person, or no more than who it is.
+const BARE: [&str; 12] =
+    ["iss", "sub", "aud", "azp", "exp", "nbf", "iat", "nonce", "at_hash", "c_hash", "sid", "auth_time"];
 
 /// Makes a change, and says whether it was made.
 pub(super) fn make(edit: Edit, document: &mut Value, now: UnixTime) -> bool {
@@ -26,6 +30,12 @@ pub(super) fn make(edit: Edit, document: &mut Value, now: UnixTime) -> bool {
         }
         Edit::AddNonce => members.insert("nonce".into(), json!("added")).is_none(),
         Edit::OtherEvent => set(members, "events", json!({ "https://example.com/other-event": {} })),
+        Edit::FurtherAudience => further_audience(members),
+        Edit::Bare => {
+            let before = members.len();
+            members.retain(|name, _| BARE.contains(&name.as_str()));
+            members.len() < before
+        }
         Edit::Inactive => {
             *members = Map::from_iter([("active".to_owned(), json!(false))]);
             true
@@ -48,6 +58,13 @@ fn append(value: &mut Value) -> bool {
         Value::Array(items) => return items.iter_mut().fold(false, |made, item| append(item) | made),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => return false,
     }
+    true
+}
+
+fn further_audience(members: &mut Map<String, Value>) -> bool {
+    let Some(right) = members.get("aud").filter(|aud| aud.is_string()).cloned() else { return false };
+    members.insert("aud".into(), json!([right, OTHER_PARTY]));
+    members.insert("azp".into(), right);
     true
 }
 
@@ -96,6 +113,7 @@ mod tests {
             Edit::Remove("aud"),
             Edit::Expire,
             Edit::OtherEvent,
+            Edit::FurtherAudience,
             Edit::ActiveAsText,
             Edit::NoKeys,
             Edit::ManyKeys,

@@ -27,6 +27,9 @@ table! {
         public_url: OriginUrl => required,
         /// The path of the redirect URI, below `/.tollgate/callback`. Logins of one `public_url` have one each.
         callback: NonEmpty = "/.tollgate/callback",
+        /// What ID tokens may name in `aud` beside the client id, where the issuer writes more there. Such a party holds tokens
+        /// that are good for this login too.
+        trusted_audiences: List<NonEmpty>,
         /// Asks the issuer's userinfo endpoint for claims that the ID token lacks.
         userinfo: bool = false,
         /// The claims that `GET /.tollgate/session` shows to the application, beside `sub`.

@@ -9,7 +9,9 @@ use super::{Check, Named};
 use crate::config::diagnostic::{Code, Diagnostic, Span};
 use crate::config::model::{ClientAuthentication, Login, SessionStore, Sessions};
 use crate::config::raw::{Root, login as raw};
+use crate::config::read::List;
 use crate::config::table::{Field, not_yet};
+use crate::config::word::names::NonEmpty;
 use crate::config::word::url::is_loopback;
 
 /// Below which callbacks are; nothing else of an application is.
@@ -62,11 +64,13 @@ fn login(
         callback: callback?,
         form_post: *raw.response_mode.get()? == raw::ResponseMode::FormPost,
         userinfo: *raw.userinfo.get()?,
-        session_claims: raw
-            .session_claims
-            .get()
-            .map_or_else(Vec::new, |list| list.0.iter().map(|claim| claim.value.0.clone()).collect()),
+        trusted_audiences: texts(&raw.trusted_audiences),
+        session_claims: texts(&raw.session_claims),
     })
+}
+
+fn texts(list: &Field<List<NonEmpty>>) -> Vec<String> {
+    list.get().map_or_else(Vec::new, |list| list.0.iter().map(|text| text.value.0.clone()).collect())
 }
 
 fn authentication(raw: &raw::Login, check: &mut Check<'_, '_>) -> Option<ClientAuthentication> {
