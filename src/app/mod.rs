@@ -26,7 +26,7 @@ use crate::admin::{Admin, Desk};
 use crate::authority::Authority;
 use crate::clock::{Clock, SystemClock};
 use crate::config::model::{self, ClientCertificate, Config};
-use crate::gateway::snapshot::{self, CompileError, Snapshot};
+use crate::gateway::snapshot::{self, Browsers, CompileError, Snapshot};
 use crate::gateway::{self, Gateway};
 use crate::observe::log::Form;
 use crate::observe::metrics::Metrics;
@@ -139,6 +139,7 @@ pub fn start(config: Config, out: Box<dyn io::Write + Send>) -> Result<Running, 
     let store = config.redis.as_ref().map(|redis| store::start(redis, runtime.handle())).transpose()?;
     if let Some(store) = &store {
         means.dpop.replays = Arc::new(dpop::shared::Shared(Arc::clone(store)));
+        means.browsers = Arc::new(Browsers::sharing(Arc::clone(store)));
     }
     let (server, admin) = (config.server.clone(), config.admin.clone());
     let authority = config.authority.as_ref().map(|settings| bind_authority(settings, &clock)).transpose()?;

@@ -594,6 +594,8 @@ pub enum SessionStore {
     Memory,
     /// In the browser, sealed.
     Cookie,
+    /// In Redis, where all replicas find them.
+    Redis,
 }
 
 /// `[authority]`: the embedded development Authorization Server.

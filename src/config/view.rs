@@ -6,8 +6,9 @@ use serde_json::{Map, Value, json};
 
 use super::model::{
     Accepted, Access, AccessLog, AnswerForm, Authority, AuthorityAuth, AuthorityFaults, Bind, CertificateFormat,
-    ClaimTest, ClientAuth, ClientCertificate, Config, Credential, Introspection, Issuer, KeySource, Origin, Param,
-    Profile, Redis, Requirements, Route, Scheme, Server, SubjectLog, TokenType, Upstream, UpstreamHost,
+    ClaimTest, ClientAuth, ClientAuthentication, ClientCertificate, Config, Credential, Introspection, Issuer,
+    KeySource, Login, Origin, Param, Profile, Redis, Requirements, Route, Scheme, Server, SessionStore, SubjectLog,
+    TokenType, Upstream, UpstreamHost,
 };
 
 /// What stands in the place of a secret.
@@ -29,6 +30,18 @@ pub fn redacted(config: &Config) -> Value {
             "on_store_loss": if config.revocation.serve_on_store_loss { "serve" } else { "refuse" },
         },
         "redis": config.redis.as_ref().map(redis),
+        "logins": by_name(config.logins.iter().map(|login| (&*login.name, self::login(login, config)))),
+        "sessions": {
+            "store": match config.sessions.store {
+                SessionStore::Memory => "memory",
+                SessionStore::Cookie => "cookie",
+                SessionStore::Redis => "redis",
+            },
+            "key": config.sessions.keys.first().map(|_| REDACTED),
+            "previous_key": config.sessions.keys.get(1).map(|_| REDACTED),
+            "idle_timeout": period(config.sessions.idle_timeout),
+            "lifetime": period(config.sessions.lifetime),
+        },
         "issuers": by_name(config.issuers.iter().map(|issuer| (&*issuer.name, self::issuer(issuer)))),
         "upstreams": by_name(config.upstreams.iter().map(|upstream| (&*upstream.name, self::upstream(upstream)))),
         "routes": config.routes.iter().map(|route| self::route(route, config)).collect::<Value>(),
@@ -117,6 +130,26 @@ fn requirements(asks: &Requirements) -> Map<String, Value> {
     let periods = periods.into_iter().filter_map(|(key, span)| Some((key, json!(period(span?)))));
     let claims = (!asks.claims.is_empty()).then(|| ("claims", by_name(claims)));
     lists.chain(periods).chain(claims).map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+fn login(login: &Login, config: &Config) -> Value {
+    let (auth, secret) = match login.authentication {
+        ClientAuthentication::None => ("none", None),
+        ClientAuthentication::Basic(_) => ("basic", Some(REDACTED)),
+        ClientAuthentication::Post(_) => ("post", Some(REDACTED)),
+    };
+    json!({
+        "issuer": config.issuers.get(login.issuer).map(|issuer| &*issuer.name),
+        "client_id": login.client_id,
+        "auth": auth,
+        "client_secret": secret,
+        "scopes": login.scopes,
+        "public_url": login.public_url,
+        "callback": login.callback,
+        "response_mode": if login.form_post { "form_post" } else { "query" },
+        "userinfo": login.userinfo,
+        "session_claims": login.session_claims,
+    })
 }
 
 fn redis(redis: &Redis) -> Value {

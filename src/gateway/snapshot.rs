@@ -16,6 +16,7 @@ use crate::proxy::{HeaderRules, Plan, SystemAuthorities, Target, TargetError};
 use crate::route::{Entry, RouteTable};
 use crate::secret::seal::Sealer;
 use crate::session::{self, Sessions, store::Store};
+use crate::store;
 use crate::token::cache::{self, Epoch};
 use crate::token::checks::IssuerChecks;
 use crate::token::dpop::{self, Dpop};
@@ -103,15 +104,36 @@ pub struct Means {
 }
 
 /// What logins and sessions keep over a reload.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Browsers {
     sessions: Arc<session::Memory>,
     logins: Arc<login::Shared>,
+    /// What replicas share, with `[redis]`.
+    store: Option<Arc<dyn store::Store>>,
     /// The key for when the config has none.
     sealer: OnceLock<Arc<Sealer>>,
 }
 
 impl Browsers {
+    /// With what replicas share, if anything is.
+    #[must_use]
+    pub fn sharing(store: Arc<dyn store::Store>) -> Self {
+        Self { logins: Arc::new(login::Shared::new(Arc::clone(&store))), store: Some(store), ..Self::default() }
+    }
+
+    fn store(&self, settings: &model::Sessions, sealer: &Arc<Sealer>, clock: &Arc<dyn Clock>) -> Arc<dyn Store> {
+        match (settings.store, &self.store) {
+            (model::SessionStore::Redis, None) => Arc::new(session::store::Missing),
+            (model::SessionStore::Redis, Some(store)) => {
+                let (store, sealer, clock) = (Arc::clone(store), Arc::clone(sealer), Arc::clone(clock));
+                Arc::new(session::Shared::new(store, sealer, clock, settings.idle_timeout))
+            }
+            (model::SessionStore::Memory | model::SessionStore::Cookie, _) => {
+                Arc::clone(&self.sessions) as Arc<dyn Store>
+            }
+        }
+    }
+
     fn sealer(&self, sessions: &model::Sessions) -> Arc<Sealer> {
         match sessions.keys.is_empty() {
             true => Arc::clone(self.sealer.get_or_init(|| Arc::new(Sealer::new(&[])))),
@@ -217,11 +239,12 @@ fn logins(
     means: &Means,
     fetchers: &mut Fetchers,
 ) -> Result<Vec<Arc<Login>>, CompileError> {
-    let Browsers { sessions: memory, logins: shared, .. } = &*means.browsers;
+    let shared = &means.browsers.logins;
     let (sealer, settings) = (means.browsers.sealer(&config.sessions), &config.sessions);
     let sessions = Arc::new(match settings.store {
-        model::SessionStore::Memory => {
-            Sessions::stored(Arc::clone(memory) as Arc<dyn Store>, settings.idle_timeout, settings.lifetime)
+        model::SessionStore::Memory | model::SessionStore::Redis => {
+            let store = means.browsers.store(settings, &sealer, &means.clock);
+            Sessions::stored(store, settings.idle_timeout, settings.lifetime)
         }
         model::SessionStore::Cookie => Sessions::sealed(Arc::clone(&sealer), settings.idle_timeout, settings.lifetime),
     });

@@ -11,7 +11,7 @@ use super::provider::{Answer, ProviderError};
 use super::transaction::{self, Transaction};
 use super::{Failure, Login, Side, Way};
 use crate::clock::UnixTime;
-use crate::session::{KeepError, Session, Tokens};
+use crate::session::{Session, Tokens};
 use crate::token::Rejection;
 use crate::token::claims::Claims;
 
@@ -66,9 +66,13 @@ impl Login {
     pub async fn complete(&self, answer: &Parameters, headers: &HeaderMap, now: UnixTime) -> Result<Way, Failure> {
         let missing = || Failure::of_browser(AGAIN, "the answer has no state");
         let state = answer.get("state").ok_or_else(missing)?;
-        let taken = self.shared.desk.take((&self.sealer, &self.jar), state, headers, now);
         let unknown = || Failure::of_browser(AGAIN, "no login of this browser is on its way with this state");
+        let taken = Transaction::taken((&self.sealer, &self.jar), state, headers, now);
         let transaction = taken.ok_or_else(unknown)?;
+        let first = self.shared.once.first("state", &[state], transaction.ends(), now).await;
+        if !first.map_err(|error| unkept(&error))? {
+            return Err(unknown());
+        }
         let done = self.jar.clear(&transaction::suffix(state));
         match self.establish(&transaction, answer, headers, now).await {
             Ok(mut way) => {
@@ -224,7 +228,7 @@ pub(super) fn kept(answer: &Answer, before: Option<&Tokens>, now: UnixTime) -> T
     Tokens { id: id.unwrap_or_default(), access: answer.access_token.clone(), refresh, span }
 }
 
-fn unkept(error: &KeepError) -> Failure {
+fn unkept(error: &dyn std::error::Error) -> Failure {
     let sentence = "The login worked, but it cannot be kept. Please try again in a moment.";
     Failure { side: Side::Store, sentence, detail: error.to_string(), cookies: Vec::new() }
 }

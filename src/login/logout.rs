@@ -1,7 +1,5 @@
 //! Ending a login: by the person here, by the issuer behind the browser's back, or by a frame of the issuer's.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -20,8 +18,8 @@ pub const LOGGED_OUT: &str = "/.tollgate/logged-out";
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 /// A logout token is taken so long after it was made, beside the tolerance for clocks.
 const MAX_AGE: Duration = Duration::from_secs(300);
-/// Logout tokens that are remembered; beyond that new ones are refused, and the issuer tries again.
-const MAX_REMEMBERED: usize = 100_000;
+/// What logout tokens that were used are remembered as.
+const USED: &str = "logout";
 
 /// What a logout leads to.
 #[derive(Debug)]
@@ -30,21 +28,6 @@ pub struct LoggedOut {
     pub way: Way,
     /// Whose session ended, if one lived, for the log.
     pub subject: Option<String>,
-}
-
-/// Logout tokens that were used, until they are too old anyway.
-#[derive(Debug, Default)]
-pub struct Replays(Mutex<HashMap<String, UnixTime>>);
-
-impl Replays {
-    /// Whether this is the first use.
-    fn first(&self, jti: String, until: UnixTime, now: UnixTime) -> bool {
-        let mut used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if used.len() >= MAX_REMEMBERED {
-            used.retain(|_, until| now < *until);
-        }
-        used.len() < MAX_REMEMBERED && used.insert(jti, until).is_none()
-    }
 }
 
 impl Login {
@@ -117,10 +100,16 @@ impl Login {
         let keys = self.keys.keys_for(jws.envelope.header.kid.as_deref()).await.map_err(refused)?;
         jws.envelope.verify(&keys).map_err(refused)?;
         let (who, jti, until) = self.named_by(&jws, now).map_err(refused)?;
-        if !self.shared.replays.first(jti, until, now) {
+        let (once, used) = (&self.shared.once, [&*self.issuer, &*jti]);
+        if !once.first(USED, &used, until, now).await.map_err(|error| unanswered(&error))? {
             return Err(refused(bad("the logout token was used before")));
         }
-        self.ended(&who).await
+        let ended = self.ended(&who).await;
+        if ended.is_err() {
+            // The issuer tries again, with the same token.
+            once.forget(USED, &used).await;
+        }
+        ended
     }
 
     /// Ends the session that a frame of the issuer's names (OpenID Connect Front-Channel Logout 1.0, section 3). Both
@@ -139,12 +128,7 @@ impl Login {
     }
 
     async fn ended(&self, who: &Who) -> Result<Option<usize>, Failure> {
-        self.sessions.end_all(who).await.map_err(|error| Failure {
-            side: Side::Store,
-            sentence: "The sessions cannot be ended now.",
-            detail: error.to_string(),
-            cookies: Vec::new(),
-        })
+        self.sessions.end_all(who).await.map_err(|error| unanswered(&error))
     }
 
     /// Whom a verified logout token names, with its `jti`, and until when that must be remembered.
@@ -186,6 +170,12 @@ impl Login {
             _ => Ok((who, jti.to_owned(), oldest)),
         }
     }
+}
+
+/// The store does not answer, so the sessions may live on.
+fn unanswered(error: &dyn std::error::Error) -> Failure {
+    let sentence = "The sessions cannot be ended now.";
+    Failure { side: Side::Store, sentence, detail: error.to_string(), cookies: Vec::new() }
 }
 
 fn bad(detail: &'static str) -> Rejection {

@@ -10,6 +10,7 @@
 mod callback;
 pub mod id_token;
 mod logout;
+mod once;
 pub mod provider;
 mod refresh;
 pub mod return_to;
@@ -22,16 +23,17 @@ use http::{HeaderMap, HeaderValue};
 use jsonwebtoken::Algorithm;
 
 use self::provider::{Provider, ProviderError};
-use self::transaction::{Desk, Transaction};
+use self::transaction::Transaction;
 use crate::clock::UnixTime;
 use crate::config::model;
 use crate::secret::seal::Sealer;
 use crate::session::{Jar, SameSite, Sessions};
+use crate::store::Store;
 use crate::token::jwks::Keeper;
 
 pub use self::callback::Parameters;
-use self::logout::Replays;
 pub use self::logout::{LOGGED_OUT, LoggedOut};
+use self::once::Once;
 use self::refresh::Refreshes;
 
 /// Where a browser goes next.
@@ -96,9 +98,16 @@ pub struct StepUp {
 /// What all logins of the process share and a reload keeps.
 #[derive(Debug, Default)]
 pub struct Shared {
-    desk: Desk,
     refreshes: Refreshes,
-    replays: Replays,
+    once: Once,
+}
+
+impl Shared {
+    /// With what other replicas know too, by the store that they share.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self { once: Once::sharing(store), ..Self::default() }
+    }
 }
 
 /// One login, compiled.
@@ -203,7 +212,7 @@ impl Login {
         // A posted answer comes from another site, so its cookie has to come along from there.
         let same_site = if self.settings.form_post { SameSite::None } else { SameSite::Lax };
         let tools = (&*self.sealer, &self.jar);
-        let cookies = self.shared.desk.give(tools, &transaction, same_site, headers);
+        let cookies = transaction.give(tools, same_site, headers);
         Ok(Way { location: url.into(), cookies })
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! A request starts it, never a timer, when little of the access token's life is left. It runs as a task of its own that
 //! the end of no request cancels, and all requests that come with the same refresh token share what it brings; for a
-//! moment also those that come later with the old one, as their answer may have been lost. Whatever goes wrong, the worst
-//! is another login. What the issuer says of the person now counts: claims that changed take effect, claims that are no
-//! longer said are gone, and another person ends the session.
+//! moment also those that come later with the old one, as their answer may have been lost. Of replicas that share a store,
+//! the one that gets the claim on the session does it, and the others wait for what it brings. Whatever goes wrong, the
+//! worst is another login. What the issuer says of the person now counts: claims that changed take effect, claims that are
+//! no longer said are gone, and another person ends the session.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +18,8 @@ use super::id_token::seconds;
 use super::provider::{Answer, ProviderError};
 use super::{Failure, Login};
 use crate::clock::UnixTime;
-use crate::secret::sha256;
+use crate::secret::{random_id, sha256};
+use crate::session::store::{Key, StoreError};
 use crate::session::{Live, Place, Session};
 use crate::token::claims::Claims;
 use crate::token::jwt::Jws;
@@ -28,6 +30,11 @@ const MARGIN: Duration = Duration::from_secs(30);
 const PART: u32 = 5;
 /// How long the result of a refresh is shared with those who come late.
 const GRACE: Duration = Duration::from_secs(10);
+/// How long a replica has the claim on a session: longer than a refresh can take, as every question to the issuer has a
+/// deadline. Also how long the others wait for it.
+const CLAIM: Duration = Duration::from_secs(20);
+/// How often they look.
+const LOOK: Duration = Duration::from_millis(40);
 /// Results that are held at once; beyond that the oldest are let go early.
 const MAX_RESULTS: usize = 10_000;
 /// Claims of the first ID token that no refresh changes, whether later ones repeat them or not (OpenID Connect Core 1.0,
@@ -43,6 +50,14 @@ enum Outcome {
     Over,
     /// Nobody knows; the old tokens serve as long as they last.
     Unknown,
+}
+
+/// Who refreshes.
+enum Turn {
+    /// This replica.
+    Mine,
+    /// Another did.
+    Done(Outcome),
 }
 
 type Result = watch::Receiver<Option<Outcome>>;
@@ -106,6 +121,51 @@ impl Login {
     }
 
     async fn refresh(&self, session: &Arc<Session>, place: Place, now: UnixTime) -> Outcome {
+        let Place::Stored(key) = place else { return self.redeem(session, place, now).await };
+        let holder = random_id();
+        match self.claim(session, key, &holder).await {
+            Ok(Turn::Mine) => {
+                let outcome = self.redeem(session, place, now).await;
+                self.sessions.release(key, &holder).await;
+                outcome
+            }
+            Ok(Turn::Done(outcome)) => outcome,
+            Err(error) => {
+                tracing::warn!(login = &*self.settings.name, %error, "a session could not be refreshed");
+                Outcome::Unknown
+            }
+        }
+    }
+
+    /// Waits until this replica may refresh the session, or another has done it; not for ever.
+    async fn claim(&self, session: &Session, key: Key, holder: &str) -> std::result::Result<Turn, StoreError> {
+        let turn = async {
+            loop {
+                if let Some(turn) = self.turn(session, key, holder).await? {
+                    return Ok(turn);
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::time::timeout(CLAIM, turn).await.unwrap_or(Ok(Turn::Done(Outcome::Unknown)))
+    }
+
+    /// Whose turn it is now; `None` while another is at it.
+    async fn turn(&self, session: &Session, key: Key, holder: &str) -> std::result::Result<Option<Turn>, StoreError> {
+        let mine = self.sessions.claim(key, holder, CLAIM).await?;
+        // Looked at with the claim in hand too: another may have been done a moment ago.
+        let done = match self.sessions.at(key).await? {
+            None => Outcome::Over,
+            Some(found) if found.refreshes > session.refreshes => Outcome::Renewed(found),
+            Some(_) => return Ok(mine.then_some(Turn::Mine)),
+        };
+        if mine {
+            self.sessions.release(key, holder).await;
+        }
+        Ok(Some(Turn::Done(done)))
+    }
+
+    async fn redeem(&self, session: &Arc<Session>, place: Place, now: UnixTime) -> Outcome {
         let name = &*self.settings.name;
         let Some(token) = &session.tokens.refresh else { return Outcome::Over };
         let grant = [("grant_type", "refresh_token"), ("refresh_token", token.as_str())];

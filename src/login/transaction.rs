@@ -1,15 +1,14 @@
 //! One login on its way: from the redirect to the issuer until the browser comes back.
 //!
 //! What has to be remembered travels in the browser itself, in a sealed cookie of its own for each login, so that several
-//! tabs can log in at once. `state` names the cookie, and thereby binds the answer to the browser that asked. A `state`
-//! that was used is remembered until it could not be used anyway: an answer works once.
+//! tabs can log in at once. `state` names the cookie, and thereby binds the answer to the browser that asked. That an answer
+//! works once is for the callback to see to.
 
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderValue};
-use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixTime;
@@ -21,8 +20,6 @@ use crate::session::{Jar, SameSite};
 pub const LIFETIME: Duration = Duration::from_secs(600);
 /// Logins that one browser may have on their way; the oldest make room.
 const MAX_PER_BROWSER: usize = 5;
-/// Used states that are remembered.
-const MAX_USED: u64 = 100_000;
 /// Characters of `state` that name the cookie.
 const NAME_LENGTH: usize = 8;
 
@@ -60,29 +57,11 @@ impl Transaction {
     }
 }
 
-/// Gives transactions to browsers and takes them back.
-#[derive(Debug)]
-pub struct Desk {
-    used: Cache<String, ()>,
-}
-
-impl Default for Desk {
-    fn default() -> Self {
-        Self { used: Cache::builder().max_capacity(MAX_USED).time_to_live(LIFETIME).build() }
-    }
-}
-
-impl Desk {
-    /// The Set-Cookie fields that give `transaction` to a browser and take away what it has too much of.
+impl Transaction {
+    /// The Set-Cookie fields that give it to a browser and take away what that has too much of.
     #[must_use]
-    pub fn give(
-        &self,
-        (sealer, jar): (&Sealer, &Jar),
-        transaction: &Transaction,
-        same_site: SameSite,
-        headers: &HeaderMap,
-    ) -> Vec<HeaderValue> {
-        let plain = serde_json::to_vec(transaction).unwrap_or_default();
+    pub fn give(&self, (sealer, jar): (&Sealer, &Jar), same_site: SameSite, headers: &HeaderMap) -> Vec<HeaderValue> {
+        let plain = serde_json::to_vec(self).unwrap_or_default();
         let sealed = sealer.seal(&purpose(jar), &plain);
         let mut held: Vec<(i64, &str)> = jar
             .beginning(headers, START)
@@ -91,14 +70,14 @@ impl Desk {
         held.sort_unstable();
         let too_many = (held.len() + 1).saturating_sub(MAX_PER_BROWSER);
         let cleared = held.iter().take(too_many).filter_map(|(_, suffix)| jar.clear(suffix));
-        let set = jar.set(&suffix(&transaction.state), &sealed, Some(LIFETIME.as_secs()), same_site);
+        let set = jar.set(&suffix(&self.state), &sealed, Some(LIFETIME.as_secs()), same_site);
         set.into_iter().chain(cleared).collect()
     }
 
-    /// The transaction that a browser brings back with `state`, once, and in time. The cookie is to be cleared in any case.
+    /// The transaction that a browser brings back with `state`, in time. That it comes once is for the caller to see to, and
+    /// to clear the cookie in any case.
     #[must_use]
-    pub fn take(
-        &self,
+    pub fn taken(
         (sealer, jar): (&Sealer, &Jar),
         state: &str,
         headers: &HeaderMap,
@@ -107,11 +86,13 @@ impl Desk {
         let value = jar.get(headers, &suffix(state))?;
         let transaction = open(sealer, jar, value)?;
         let in_time = now.since(UnixTime::from_millis(transaction.began)) < LIFETIME;
-        if !in_time || !same(transaction.state.as_bytes(), state.as_bytes()) {
-            return None;
-        }
-        let first = self.used.entry(transaction.state.clone()).or_insert(()).is_fresh();
-        first.then_some(transaction)
+        (in_time && same(transaction.state.as_bytes(), state.as_bytes())).then_some(transaction)
+    }
+
+    /// When it is over.
+    #[must_use]
+    pub fn ends(&self) -> UnixTime {
+        UnixTime::from_millis(self.began).plus(LIFETIME)
     }
 }
 
@@ -152,34 +133,33 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_works_once_in_its_browser_and_in_time() {
-        let (desk, sealer, jar) = (Desk::default(), Sealer::new(&[]), Jar::new("web", true));
+    fn an_answer_works_in_its_browser_and_in_time() {
+        let (sealer, jar) = (Sealer::new(&[]), Jar::new("web", true));
         let tools = (&sealer, &jar);
         let transaction = begin(NOW);
-        let headers = cookies(&desk.give(tools, &transaction, SameSite::Lax, &HeaderMap::new()));
+        let headers = cookies(&transaction.give(tools, SameSite::Lax, &HeaderMap::new()));
         let other = begin(NOW).state;
-        assert_eq!(desk.take(tools, &other, &headers, NOW), None, "somebody else's state");
-        assert_eq!(desk.take(tools, &transaction.state, &HeaderMap::new(), NOW), None, "another browser");
+        assert_eq!(Transaction::taken(tools, &other, &headers, NOW), None, "somebody else's state");
+        assert_eq!(Transaction::taken(tools, &transaction.state, &HeaderMap::new(), NOW), None, "another browser");
         let same_name = format!("{}x", transaction.state);
-        assert_eq!(desk.take(tools, &same_name, &headers, NOW), None);
-        assert_eq!(desk.take(tools, &transaction.state, &headers, NOW.plus(LIFETIME)), None, "too late");
+        assert_eq!(Transaction::taken(tools, &same_name, &headers, NOW), None);
+        assert_eq!(Transaction::taken(tools, &transaction.state, &headers, NOW.plus(LIFETIME)), None, "too late");
         let moved = (&sealer, &Jar::new("other", true));
         let text = headers[COOKIE].to_str().unwrap().replace("tollgate-web", "tollgate-other");
         let text = HeaderMap::from_iter([(COOKIE, HeaderValue::try_from(text).unwrap())]);
-        assert_eq!(desk.take(moved, &transaction.state, &text, NOW), None, "of another login");
-        assert_eq!(desk.take(tools, &transaction.state, &headers, NOW), Some(transaction.clone()));
-        assert_eq!(desk.take(tools, &transaction.state, &headers, NOW), None, "again");
+        assert_eq!(Transaction::taken(moved, &transaction.state, &text, NOW), None, "of another login");
+        assert_eq!(Transaction::taken(tools, &transaction.state, &headers, NOW), Some(transaction.clone()));
     }
 
     #[test]
     fn a_browser_has_few_logins_on_their_way_and_the_oldest_make_room() {
-        let (desk, sealer, jar) = (Desk::default(), Sealer::new(&[]), Jar::new("web", true));
+        let (sealer, jar) = (Sealer::new(&[]), Jar::new("web", true));
         let tools = (&sealer, &jar);
         let mut held = String::from("__Host-tollgate-web-tx-junk=junk");
         let all: Vec<_> = (0..8).map(|n| begin(NOW.plus(Duration::from_secs(n)))).collect();
         for transaction in &all {
             let headers = HeaderMap::from_iter([(COOKIE, HeaderValue::try_from(held.clone()).unwrap())]);
-            let set = desk.give(tools, transaction, SameSite::Lax, &headers);
+            let set = transaction.give(tools, SameSite::Lax, &headers);
             let gone: Vec<_> = set[1..].iter().map(|set| set.to_str().unwrap().split('=').next().unwrap()).collect();
             let kept = held.split("; ").filter(|crumb| !gone.contains(&crumb.split('=').next().unwrap()));
             let new = set[0].to_str().unwrap().split(';').next().unwrap();
@@ -187,8 +167,8 @@ mod tests {
         }
         assert_eq!(held.split("; ").count(), MAX_PER_BROWSER);
         let headers = HeaderMap::from_iter([(COOKIE, HeaderValue::try_from(held).unwrap())]);
-        let left = all.iter().filter(|one| desk.take(tools, &one.state, &headers, NOW).is_some()).count();
+        let left = all.iter().filter(|one| Transaction::taken(tools, &one.state, &headers, NOW).is_some()).count();
         assert_eq!(left, MAX_PER_BROWSER);
-        assert_eq!(desk.take(tools, &all[0].state, &headers, NOW), None);
+        assert_eq!(Transaction::taken(tools, &all[0].state, &headers, NOW), None);
     }
 }

@@ -64,16 +64,16 @@ impl Store for Memory {
     }
 
     fn replace(&self, key: Key, session: Arc<Session>, Ends(ends): Ends) -> StoreFuture<'_, bool> {
-        // A session that ended meanwhile must not come back with what a refresh brought.
+        // A session that ended meanwhile must not come back with what a refresh brought, nor be set back.
         let replaced = self.sessions.entry(key).and_compute_with(|held| match held {
-            Some(_) => Op::Put(Held { session, ends }),
-            None => Op::Nop,
+            Some(held) if held.value().session.refreshes < session.refreshes => Op::Put(Held { session, ends }),
+            Some(_) | None => Op::Nop,
         });
         let replaced = matches!(replaced, CompResult::ReplacedWith(_));
         Box::pin(async move { Ok(replaced) })
     }
 
-    fn touch(&self, _key: Key, _session: &Session) -> StoreFuture<'_, ()> {
+    fn touch(&self, _key: Key, _session: Arc<Session>, _ends: Ends) -> StoreFuture<'_, ()> {
         // All requests share the one session, which has noted it already.
         Box::pin(async { Ok(()) })
     }

@@ -8,6 +8,7 @@
 mod jar;
 mod memory;
 mod sealed;
+mod shared;
 pub mod store;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ use crate::secret::{random_bytes, seal::Sealer};
 
 pub use self::jar::{Jar, SameSite, is_ours};
 pub use self::memory::Memory;
+pub use self::shared::Shared;
 
 /// How exactly the last request of a session is remembered: a request within this part of `idle_timeout` changes nothing.
 const SEEN_STEPS: u32 = 16;
@@ -226,7 +228,7 @@ impl Sessions {
         session.seen.store(now.millis(), Ordering::Relaxed);
         match (&self.keeping, place) {
             (Keeping::Store(store), Place::Stored(key)) => {
-                store.touch(key, session).await?;
+                store.touch(key, Arc::clone(session), Ends(self.end_of(session))).await?;
                 Ok(Vec::new())
             }
             // What fitted before fits still.
@@ -254,7 +256,7 @@ impl Sessions {
         }
     }
 
-    /// Puts a changed session in place of what it was, unless that ended meanwhile: then `None`.
+    /// Puts a renewed session in place of what it was, unless that ended or was renewed by another meanwhile: then `None`.
     ///
     /// # Errors
     /// When it cannot be kept.
@@ -293,6 +295,37 @@ impl Sessions {
                 let ended = sealed.read(jar, headers).flatten().map(Arc::new);
                 Ok((ended, Sealed::clear(jar, headers)))
             }
+        }
+    }
+
+    /// What is at a place now. A session in the browser is known from requests only.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn at(&self, key: Key) -> Result<Option<Arc<Session>>, StoreError> {
+        match &self.keeping {
+            Keeping::Store(store) => store.load(key).await,
+            Keeping::Browser(_) => Ok(None),
+        }
+    }
+
+    /// Takes the right to renew a session, from all replicas that share the store; for `life` at most. Whether it was free.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn claim(&self, key: Key, holder: &str, life: Duration) -> Result<bool, StoreError> {
+        match &self.keeping {
+            Keeping::Store(store) => store.claim(key, holder, life).await,
+            Keeping::Browser(_) => Ok(true),
+        }
+    }
+
+    /// Gives that right back. It ends by itself, too.
+    pub async fn release(&self, key: Key, holder: &str) {
+        if let Keeping::Store(store) = &self.keeping
+            && let Err(error) = store.release(key, holder).await
+        {
+            tracing::debug!(%error, "the right to renew a session ends by itself");
         }
     }
 

@@ -205,8 +205,9 @@ fn a_session_that_ended_does_not_come_back_by_a_refresh() {
     let sessions = &both()[0];
     let headers = browser(&nothing, &run(sessions.begin(&jar, &nothing, session("al", 0))).unwrap());
     let Found::Live(live) = find(sessions, &headers, at(0)) else { panic!() };
-    let renewed = Arc::new(session("al", 1));
+    let renewed = Arc::new(Session { refreshes: 1, ..session("al", 0) });
     assert!(run(sessions.renew(&jar, live.place, Arc::clone(&renewed))).unwrap().is_some());
+    assert!(run(sessions.renew(&jar, live.place, Arc::clone(&renewed))).unwrap().is_none(), "another was first");
     run(sessions.end(&jar, &headers)).unwrap();
     assert!(run(sessions.renew(&jar, live.place, renewed)).unwrap().is_none());
     assert!(matches!(find(sessions, &headers, at(0)), Found::Over));

@@ -62,12 +62,10 @@ words! {
 table! {
     /// Where browser sessions are kept.
     Sessions, "[sessions]" {
-        /// `memory`, `cookie` (sealed, stateless) or `redis` (shared by replicas).
+        /// `memory`, `cookie` (sealed, stateless) or `redis` (that of `[redis]`, shared by replicas).
         store: StoreWord = "memory",
-        /// The URL of the Redis or Valkey server for `redis`.
-        redis_url: SecretSource => later,
-        /// Seals cookies: 32 random bytes or more, in any spelling. Default: made at the start, so that sealed cookies end with
-        /// the process; `store = "cookie"` and replicas need one.
+        /// Seals cookies, and what is in Redis: 32 random bytes or more, in any spelling. Default: made at the start, so that
+        /// what it sealed ends with the process; `cookie`, `redis` and replicas need one.
         key: SecretSource,
         /// The key before, which still opens what it sealed.
         previous_key: SecretSource,

@@ -10,7 +10,7 @@ use crate::config::diagnostic::{Code, Diagnostic, Span};
 use crate::config::model::{ClientAuthentication, Login, SessionStore, Sessions};
 use crate::config::raw::{Root, login as raw};
 use crate::config::read::List;
-use crate::config::table::{Field, not_yet};
+use crate::config::table::Field;
 use crate::config::word::names::NonEmpty;
 use crate::config::word::url::is_loopback;
 
@@ -148,14 +148,10 @@ pub fn sessions(root: &Root, check: &mut Check<'_, '_>) -> Option<Sessions> {
     let store = match raw.store.get()? {
         raw::StoreWord::Memory => SessionStore::Memory,
         raw::StoreWord::Cookie => SessionStore::Cookie,
-        raw::StoreWord::Redis => {
-            if let Some((_, span)) = raw.store.written() {
-                check.report(not_yet("`store = \"redis\"`", span));
-            }
-            return None;
-        }
+        raw::StoreWord::Redis => SessionStore::Redis,
     };
     needs_key(&raw, store, check);
+    needs_redis(root, &raw, store, check);
     Some(Sessions {
         store,
         keys: keys.into_iter().flatten().collect(),
@@ -164,11 +160,25 @@ pub fn sessions(root: &Root, check: &mut Check<'_, '_>) -> Option<Sessions> {
     })
 }
 
-/// Cookies that are sealed with a key of this process end with it, and no other replica opens them.
+/// What is sealed with a key of this process ends with it, and no other replica opens it.
 fn needs_key(raw: &raw::Sessions, store: SessionStore, check: &mut Check<'_, '_>) {
-    if let (SessionStore::Cookie, Field::Absent, Some((_, span))) = (store, &raw.key, raw.store.written()) {
-        let message = "`store = \"cookie\"` needs a `key`: without one, sessions end with the process";
+    let word = match store {
+        SessionStore::Memory => return,
+        SessionStore::Cookie => "cookie",
+        SessionStore::Redis => "redis",
+    };
+    if let (Field::Absent, Some((_, span))) = (&raw.key, raw.store.written()) {
+        let message = format!("`store = \"{word}\"` needs a `key`: without one, sessions end with the process");
         let help = "openssl rand -base64 32 > session.key, then key = { file = \"session.key\" }";
+        check.report(Diagnostic::new(Code::MissingKey, message).at(span, "").help(help));
+    }
+}
+
+/// Sessions that replicas share are where all is that replicas share.
+fn needs_redis(root: &Root, raw: &raw::Sessions, store: SessionStore, check: &mut Check<'_, '_>) {
+    if let (SessionStore::Redis, Field::Absent, Some((_, span))) = (store, &root.redis, raw.store.written()) {
+        let message = "`store = \"redis\"` needs to know where Redis is";
+        let help = "add a table [redis] with url = { env = \"REDIS_URL\" }";
         check.report(Diagnostic::new(Code::MissingKey, message).at(span, "").help(help));
     }
 }
