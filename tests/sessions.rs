@@ -306,3 +306,73 @@ fn any_other_cookie_gets_one_and_the_same_answer() {
     }
     assert_eq!(answers.len(), 1, "{answers:?}");
 }
+
+/// What the admin listener of a replica answers to an operator.
+fn operator(replica: &Gateway, method: &str, target: &str) -> (u16, String) {
+    let answer = Request::new(method, target).host("localhost").send(replica.admin());
+    (answer.status, answer.text())
+}
+
+#[test]
+fn an_operator_sees_and_ends_the_sessions_of_one_person() {
+    let world = World::start();
+    let (desk, phone, bob) = (world.alice(), world.alice(), world.browser_of("bob", "builder"));
+    let listed = |replica: &Gateway, target: &str| {
+        let answer = Request::get(target).host("localhost").send(replica.admin()).json();
+        answer["sessions"].as_array().expect("a list").clone()
+    };
+    for replica in [&world.first, &world.second] {
+        let sessions = listed(replica, "/sessions?sub=user-alice");
+        assert_eq!(sessions.len(), 2, "{sessions:?}");
+        for session in &sessions {
+            assert_eq!((&session["sub"], &session["login"]), (&"user-alice".into(), &"web".into()));
+            let [began, last, ends] = ["began", "last_request", "ends"].map(|name| session[name].as_i64().expect(name));
+            assert!(began <= last && last < ends, "{session}");
+        }
+        let all = serde_json::json!(sessions).to_string();
+        for secret in [id(&desk), id(&phone), "eyJ".to_owned()] {
+            assert!(!all.contains(&secret), "{all}");
+        }
+    }
+    let sid =
+        listed(&world.first, "/sessions?sub=user-alice&issuer=main")[0]["sid"].as_str().expect("a sid").to_owned();
+    let (status, text) = operator(&world.second, "DELETE", &format!("/sessions?sid={sid}"));
+    assert_eq!((status, text.contains("\"ended\": 1")), (200, true), "{text}");
+    let over = OVER.map(str::to_owned).map_err(str::to_owned);
+    assert_eq!(world.subject(&world.first, &desk), over, "the one that began first");
+    assert!(world.subject(&world.first, &phone).is_ok());
+    let (_, text) = operator(&world.second, "DELETE", "/sessions?sub=user-alice");
+    assert!(text.contains("\"ended\": 1"), "{text}");
+    assert_eq!(world.subject(&world.first, &phone), over);
+    assert_eq!(world.subject(&world.first, &bob), Ok("user-bob".to_owned()));
+    assert!(listed(&world.first, "/sessions?sub=user-alice").is_empty());
+}
+
+#[test]
+fn orders_about_sessions_are_understood_or_refused() {
+    let world = World::start();
+    let cases = [
+        ("GET", "/sessions", 400, "whose sessions?"),
+        ("DELETE", "/sessions", 400, "whose sessions?"),
+        ("DELETE", "/sessions?sub=", 400, "whose sessions?"),
+        ("DELETE", "/sessions?sub=a&sub=b", 400, "`sub` comes twice"),
+        ("DELETE", "/sessions?user=a", 400, "there is no `user`"),
+        ("GET", "/sessions?sub=a&issuer=other", 400, "no issuer of a login"),
+        ("POST", "/sessions?sub=a", 405, "GET, HEAD, DELETE only"),
+        ("GET", "/sessions?sub=nobody", 200, "\"sessions\": []"),
+        ("DELETE", "/sessions?sub=nobody", 200, "\"ended\": 0"),
+    ];
+    for (method, target, status, text) in cases {
+        let answer = operator(&world.second, method, target);
+        assert!(answer.0 == status && answer.1.contains(text), "{method} {target}: {answer:?}");
+    }
+    let page = Request::new("DELETE", "/sessions?sub=user-alice").host("localhost");
+    let page = page.field("Origin", "https://evil.example").send(world.second.admin());
+    assert_eq!(page.status, 403, "{}", page.text());
+    let cookies = world.config.replace("store = \"redis\"", "store = \"cookie\"");
+    let (status, text) = operator(&Gateway::start(&cookies), "DELETE", "/sessions?sub=a");
+    assert!(status == 501 && text.contains("/revocations"), "{status} {text}");
+    let secret = world.config.clone() + "\n[admin]\nlisten = \"127.0.0.1:0\"\ntoken = \"0123456789abcdef\"\n";
+    let (status, text) = operator(&Gateway::start(&secret), "GET", "/sessions?sub=a");
+    assert_eq!(status, 401, "{text}");
+}

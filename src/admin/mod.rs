@@ -1,12 +1,13 @@
 //! The admin listener: metrics, health, readiness, the redacted configuration and a status page.
 //!
-//! It shows, with `GET` and `HEAD`, no query but `/readyz?verbose`; the one thing that can be changed are the revocations
-//! (`revocations`). Pages carry no script and forbid any. Who can reach the address can read it, so it belongs on loopback or a private
+//! It shows, with `GET` and `HEAD`; what can be changed are the revocations (`revocations`) and the sessions of browsers, which
+//! can be ended (`sessions`). Pages carry no script and forbid any. Who can reach the address can read it, so it belongs on loopback or a private
 //! network; bound to loopback it answers no other Host than an IP address or `localhost`, so that a web page in a
 //! browser on this machine cannot read it under a name of its own (DNS rebinding).
 
 mod page;
 mod revocations;
+mod sessions;
 
 use std::convert::Infallible;
 use std::io;
@@ -46,13 +47,14 @@ const LAST_ANSWER: Duration = Duration::from_secs(2);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Every path with what it is, as an unknown path is told.
-const PATHS: [(&str, &str); 6] = [
+const PATHS: [(&str, &str); 7] = [
     ("/", "status page"),
     ("/metrics", "metrics as Prometheus text"),
     ("/healthz", "200 while the process lives"),
     ("/readyz", "200 when every task is ready, else 503; ?verbose for text"),
     ("/config", "the configuration in use, secrets redacted"),
     ("/revocations", "tokens that are refused before they expire; POST an order, DELETE /revocations/ID"),
+    ("/sessions", "who is logged in: ?sub=SUB or ?sid=SID; DELETE ends these sessions"),
 ];
 
 /// What the running gateway shows beside its metrics and readiness. Read anew for each request, on the admin's thread.
@@ -157,6 +159,9 @@ impl Admin {
             if rest.is_empty() || id.is_some() {
                 return self.desk.answer(request, id.as_deref(), loopback_only).await;
             }
+        }
+        if request.uri().path() == "/sessions" {
+            return self.desk.sessions(&request, loopback_only).await;
         }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return not_allowed("GET, HEAD");

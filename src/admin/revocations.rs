@@ -14,7 +14,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 
-use super::{not_allowed, respond, text};
+use super::{not_allowed, respond, sessions, text};
 use crate::clock::Clock;
 use crate::gateway::snapshot::Snapshot;
 use crate::token::revocation::{Context, Entry, Office, OfficeError, Order, Standing};
@@ -54,6 +54,14 @@ impl Desk {
             (_, Some(_)) => return not_allowed("DELETE"),
         };
         answered.unwrap_or_else(|refusal| refusal)
+    }
+
+    /// The same desk takes orders about sessions.
+    pub(super) async fn sessions(&self, request: &Request<Incoming>, loopback: bool) -> Answer {
+        match self.refusal(request, loopback) {
+            Some(refusal) => refusal,
+            None => sessions::answer(&self.current.load_full(), request).await,
+        }
     }
 
     /// What whoever may not read or change revocations is told.

@@ -148,6 +148,7 @@ fn login(login: &Login, config: &Config) -> Value {
         "callback": login.callback,
         "response_mode": if login.form_post { "form_post" } else { "query" },
         "userinfo": login.userinfo,
+        "trusted_audiences": login.trusted_audiences,
         "session_claims": login.session_claims,
     })
 }

@@ -79,6 +79,14 @@ impl std::fmt::Debug for Tokens {
     }
 }
 
+impl Session {
+    /// The last request; exact to a part of `idle_timeout`.
+    #[must_use]
+    pub fn last_request(&self) -> UnixTime {
+        UnixTime::from_millis(self.seen.load(Ordering::Relaxed))
+    }
+}
+
 /// Somebody whose sessions are meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Who {
@@ -203,7 +211,7 @@ impl Sessions {
     }
 
     fn lives(&self, session: &Session, now: UnixTime) -> bool {
-        let seen = UnixTime::from_millis(session.seen.load(Ordering::Relaxed));
+        let seen = session.last_request();
         now < self.end_of(session) && now < seen.plus(self.idle)
     }
 
@@ -221,7 +229,7 @@ impl Sessions {
         place: Place,
         now: UnixTime,
     ) -> Result<Vec<HeaderValue>, StoreError> {
-        let seen = UnixTime::from_millis(session.seen.load(Ordering::Relaxed));
+        let seen = session.last_request();
         if now.since(seen) < self.idle / SEEN_STEPS {
             return Ok(Vec::new());
         }

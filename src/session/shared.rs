@@ -11,7 +11,6 @@
 //! does not answer, there are no sessions and nobody is let in.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -20,7 +19,7 @@ use moka::sync::Cache;
 
 use super::store::{Ends, Key, Store, StoreError, StoreFuture};
 use super::{Session, Who};
-use crate::clock::{Clock, UnixTime};
+use crate::clock::Clock;
 use crate::secret::{seal::Sealer, sha256};
 use crate::store::{self, StoreFault};
 
@@ -90,7 +89,7 @@ impl Shared {
 
     /// How long a value is kept that is written with the last request of its session.
     fn life(&self, session: &Session, Ends(ends): Ends) -> Duration {
-        self.idle.min(ends.since(seen(session)))
+        self.idle.min(ends.since(session.last_request()))
     }
 
     async fn renew(&self, key: Key, session: Arc<Session>, ends: Ends) -> Result<bool, StoreError> {
@@ -145,7 +144,7 @@ impl Store for Shared {
         Box::pin(async move {
             // First where it can be found, so that there is no session which nobody could end.
             for set in sets(&session) {
-                self.store.enroll(&set, key.bytes(), ends.0, seen(&session)).await?;
+                self.store.enroll(&set, key.bytes(), ends.0, session.last_request()).await?;
             }
             let (life, held) = (self.life(&session, ends), self.seal(key, session));
             self.store.put(&name(key), &held.sealed, life).await?;
@@ -203,10 +202,6 @@ impl Store for Shared {
     fn release<'a>(&'a self, key: Key, holder: &'a str) -> StoreFuture<'a, ()> {
         Box::pin(async move { Ok(self.store.delete_if(&claim(key), holder.as_bytes()).await.map(drop)?) })
     }
-}
-
-fn seen(session: &Session) -> UnixTime {
-    UnixTime::from_millis(session.seen.load(Ordering::Relaxed))
 }
 
 fn name(key: Key) -> String {
