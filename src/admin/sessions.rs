@@ -27,7 +27,7 @@ pub(super) async fn answer<B>(snapshot: &Snapshot, request: &Request<B>) -> Answ
 }
 
 async fn list<B>(snapshot: &Snapshot, request: &Request<B>) -> Result<Answer, Answer> {
-    let (login, who) = meant(snapshot, request)?;
+    let (login, who) = meant(snapshot, request).map_err(|problem| bad(&problem))?;
     let found = login.sessions().list(&who).await.map_err(|error| unanswered(&error))?;
     let mut sessions = found.ok_or_else(in_browsers)?;
     sessions.sort_by_key(|session| session.began);
@@ -36,7 +36,7 @@ async fn list<B>(snapshot: &Snapshot, request: &Request<B>) -> Result<Answer, An
 }
 
 async fn end<B>(snapshot: &Snapshot, request: &Request<B>) -> Result<Answer, Answer> {
-    let (login, who) = meant(snapshot, request)?;
+    let (login, who) = meant(snapshot, request).map_err(|problem| bad(&problem))?;
     let ended = login.sessions().end_all(&who).await.map_err(|error| unanswered(&error))?;
     let ended = ended.ok_or_else(in_browsers)?;
     tracing::info!(issuer = who.issuer, ended, "sessions are ended by an operator");
@@ -56,37 +56,37 @@ fn shown(login: &Login, session: &Session) -> Value {
 }
 
 /// Whose sessions are meant, and a login of their issuer. All logins keep their sessions in the one store.
-fn meant<'s, B>(snapshot: &'s Snapshot, request: &Request<B>) -> Result<(&'s Login, Who), Answer> {
+fn meant<'s, B>(snapshot: &'s Snapshot, request: &Request<B>) -> Result<(&'s Login, Who), String> {
     let mut given = [("sub", None), ("sid", None), ("issuer", None)];
     for (name, value) in url::form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()) {
         match given.iter_mut().find(|(known, _)| *known == name) {
             Some((_, held @ None)) => *held = Some(value.into_owned()),
-            Some(_) => return Err(bad(&format!("`{name}` comes twice"))),
-            None => return Err(bad(&format!("there is no `{name}`"))),
+            Some(_) => return Err(format!("`{name}` comes twice")),
+            None => return Err(format!("there is no `{name}`")),
         }
     }
     let [(_, subject), (_, sid), (_, issuer)] = given;
     if subject.as_deref().or(sid.as_deref()).is_none_or(str::is_empty) {
-        return Err(bad("whose sessions?"));
+        return Err("whose sessions?".into());
     }
     let login = login_of(snapshot, issuer.as_deref())?;
     Ok((login, Who { issuer: login.issuer.to_string(), subject, sid }))
 }
 
-fn login_of<'s>(snapshot: &'s Snapshot, issuer: Option<&str>) -> Result<&'s Login, Answer> {
+fn login_of<'s>(snapshot: &'s Snapshot, issuer: Option<&str>) -> Result<&'s Login, String> {
     let is = |login: &Login, named: &str| {
         *login.issuer == *named || *snapshot.config.issuers[login.settings.issuer].name == *named
     };
     let Some(first) = snapshot.logins.first() else {
-        return Err(text(StatusCode::NOT_FOUND, "nobody can log in here: there is no [logins.NAME]\n"));
+        return Err("nobody can log in here, as there is no [logins.NAME]".into());
     };
     match issuer {
         Some(named) => match snapshot.logins.iter().find(|login| is(login, named)) {
             Some(login) => Ok(login),
-            None => Err(bad("`issuer` is no issuer of a login")),
+            None => Err("`issuer` is no issuer of a login".into()),
         },
         None if snapshot.logins.iter().all(|login| login.issuer == first.issuer) => Ok(first),
-        None => Err(bad("`issuer` is needed: logins have several")),
+        None => Err("`issuer` is needed, as logins have several".into()),
     }
 }
 
