@@ -372,7 +372,7 @@ fn orders_about_sessions_are_understood_or_refused() {
     let cookies = world.config.replace("store = \"redis\"", "store = \"cookie\"");
     let (status, text) = operator(&Gateway::start(&cookies), "DELETE", "/sessions?sub=a");
     assert!(status == 501 && text.contains("/revocations"), "{status} {text}");
-    let secret = world.config.clone() + "\n[admin]\nlisten = \"127.0.0.1:0\"\ntoken = \"0123456789abcdef\"\n";
+    let secret = world.config + "\n[admin]\nlisten = \"127.0.0.1:0\"\ntoken = \"0123456789abcdef\"\n";
     let (status, text) = operator(&Gateway::start(&secret), "GET", "/sessions?sub=a");
     assert_eq!(status, 401, "{text}");
 }
