@@ -162,7 +162,7 @@ async fn speaker(
     route: usize,
     asked: &Asking<'_>,
     caller: Caller,
-) -> Result<Option<Speaker>, Rejection> {
+) -> Result<Option<Speaker>, Denial> {
     let compiled = &snapshot.routes[route];
     if compiled.rule.access == Access::Public {
         told.steps.push(("caller", "not looked at, the route is public".into()));

@@ -393,6 +393,8 @@ pub struct Route {
     pub requirements: Vec<Requirements>,
     /// Only tokens that are bound to their sender in this way; `None`: bound or not.
     pub bind: Option<Bind>,
+    /// Where a token may come beside `Authorization`; `None`: nowhere.
+    pub token_from: Option<TokenFrom>,
     /// What the upstream gets of the credential.
     pub credential: Credential,
     /// Cut from the front of the path before forwarding; literal whole segments, as `/v1`.
@@ -418,6 +420,19 @@ pub enum Access {
     Optional,
     /// Everybody; credentials are not looked at.
     Public,
+}
+
+/// Places in which a token may come beside `Authorization`; at least one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenFrom {
+    /// The name of a query parameter.
+    pub query: Option<String>,
+    /// What stands before the dot and the token in a WebSocket subprotocol.
+    pub subprotocol: Option<String>,
+    /// The name of a cookie.
+    pub cookie: Option<String>,
+    /// Origins whose pages may use the cookie, beside that of the request.
+    pub cookie_origins: Vec<String>,
 }
 
 /// A way to bind a token to its sender.

@@ -15,6 +15,7 @@ mod route;
 mod rule;
 mod server;
 mod store;
+mod token_from;
 mod upstream;
 
 use std::path::PathBuf;

@@ -325,6 +325,12 @@ fn route(route: &Route, config: &Config) -> Value {
         },
         "issuers": issuers.map(|issuer| &*issuer.name).collect::<Value>(),
         "bind": route.bind.map(Bind::as_str),
+        "token_from": route.token_from.as_ref().map(|from| json!({
+            "query": from.query,
+            "subprotocol": from.subprotocol,
+            "cookie": from.cookie,
+            "cookie_origins": from.cookie_origins,
+        })),
         "credential": match route.credential {
             Credential::Pass => "pass",
             Credential::Drop => "drop",

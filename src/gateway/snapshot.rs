@@ -64,6 +64,8 @@ pub struct Route {
     pub rule: Rule,
     /// How it forwards.
     pub plan: Plan,
+    /// Where a token may come beside `Authorization`.
+    pub token_from: Option<model::TokenFrom>,
     /// Position of its upstream.
     pub upstream: usize,
     /// The hosts that it names.
@@ -391,6 +393,7 @@ impl Route {
             name,
             rule: Rule::new(route),
             plan,
+            token_from: route.token_from.clone(),
             upstream: route.upstream,
             hosts,
             resource,

@@ -9,6 +9,7 @@ pub mod certificate;
 pub mod checks;
 pub mod claims;
 pub mod dpop;
+pub mod elsewhere;
 pub mod envelope;
 pub mod extract;
 pub mod introspect;
