@@ -3,157 +3,19 @@
 
 #[path = "login/answers.rs"]
 mod answers;
+#[path = "login/client_auth.rs"]
+mod client_auth;
 #[path = "login/refresh.rs"]
 mod refresh;
 mod support;
 #[path = "login/threats.rs"]
 mod threats;
 
-use std::net::SocketAddr;
-
 use serde_json::json;
-use support::browser::{Browser, Page};
-use support::client::{Request, Response};
-use support::gateway::Gateway;
-use support::upstream::{Upstream, nobody};
+use support::browser::Browser;
+use support::client::Response;
+use support::world::World;
 use support::{PATIENCE, eventually};
-
-/// An application behind a gateway, and the authority that it logs in at.
-struct World {
-    gateway: Gateway,
-    upstream: Upstream,
-    address: SocketAddr,
-    authority: SocketAddr,
-}
-
-impl World {
-    #[track_caller]
-    fn start() -> Self {
-        Self::with("", "")
-    }
-
-    /// With more keys of `[logins.web]`, and more of everything after `[sessions]`.
-    #[track_caller]
-    fn with(login: &str, rest: &str) -> Self {
-        let (address, authority, upstream) = (nobody(), nobody(), Upstream::echo());
-        let config = format!(
-            r#"
-[server]
-listen = ["{address}"]
-workers = 2
-
-[issuers.main]
-issuer = "http://{authority}"
-audiences = ["https://api.example"]
-
-{upstream}
-
-[[routes]]
-name = "private"
-path = "/{{*rest}}"
-upstream = "app"
-login = "web"
-
-[[routes]]
-name = "readers"
-path = "/reader"
-upstream = "app"
-login = "web"
-scopes = ["orders:read"]
-credential = "pass"
-
-[[routes]]
-name = "passwords"
-path = "/acr"
-upstream = "app"
-login = "web"
-claims = {{ "/acr" = {{ exists = true }} }}
-
-[[routes]]
-name = "sales"
-path = "/sales"
-upstream = "app"
-login = "web"
-claims = {{ "/department" = "sales" }}
-
-[[routes]]
-name = "writers"
-path = "/writer"
-upstream = "app"
-login = "web"
-scopes = ["orders:write"]
-
-[[routes]]
-name = "public"
-path = "/public"
-upstream = "app"
-access = "public"
-
-[logins.web]
-issuer = "main"
-client_id = "web"
-client_secret = "web: secret/+%"
-scopes = ["profile", "offline_access", "orders:read"]
-public_url = "http://{address}"
-session_claims = ["department", "absent"]
-{login}
-
-[authority]
-listen = "{authority}"
-issuer = "http://{authority}"
-audience = "https://api.example"
-{rest}
-
-[authority.faults]
-control = "127.0.0.1:0"
-
-[[authority.users]]
-name = "alice"
-sub = "user-alice"
-password = "wonderland"
-claims = {{ name = "Alice", department = "sales" }}
-
-[[authority.clients]]
-id = "web"
-secret = "web: secret/+%"
-grants = ["authorization_code", "refresh_token"]
-redirect_uris = ["http://{address}/.tollgate/callback"]
-post_logout_redirect_uris = ["http://{address}/.tollgate/logged-out"]
-backchannel_logout_uri = "http://{address}/.tollgate/backchannel-logout"
-scopes = ["openid", "profile", "offline_access", "orders:read"]
-"#,
-            upstream = upstream.toml("app"),
-        );
-        let gateway = Gateway::start(&config);
-        Self { gateway, upstream, address, authority }
-    }
-
-    /// Has the authority make this fault from now on, such as `fault=status&at=jwks`.
-    #[track_caller]
-    fn order(&self, fault: &str) {
-        let order = Request::new("POST", "/faults").host("127.0.0.1");
-        let order = order.field("Content-Type", "application/x-www-form-urlencoded").body(fault.as_bytes());
-        let answer = order.send(self.gateway.authority_control());
-        assert_eq!(answer.status, 200, "{fault}: {}", answer.text());
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
-    }
-
-    /// From the page that was asked for, over login and consent, back to it.
-    #[track_caller]
-    fn log_in(&self, browser: &mut Browser, path: &str) -> Page {
-        let page = browser.visit(&self.url(path));
-        assert!(page.url.contains(&self.authority.to_string()), "{} {}", page.url, page.response.text());
-        browser.sign_in(page, "alice", "wonderland")
-    }
-
-    fn session_cookie(browser: &Browser) -> Option<String> {
-        let held = browser.cookies.iter().find(|((_, name), _)| name == "tollgate-web" || name == "tollgate-web-0");
-        held.map(|(_, value)| value.clone())
-    }
-}
 
 /// A script of the application asks: no navigation.
 fn script(world: &World, browser: &mut Browser, path: &str) -> Response {

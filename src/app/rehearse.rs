@@ -162,7 +162,7 @@ async fn speaker(
     route: usize,
     asked: &Asking<'_>,
     caller: Caller,
-) -> Result<Option<Speaker>, Denial> {
+) -> Result<Option<Speaker>, Rejection> {
     let compiled = &snapshot.routes[route];
     if compiled.rule.access == Access::Public {
         told.steps.push(("caller", "not looked at, the route is public".into()));

@@ -250,9 +250,11 @@ pub struct Introspection {
     pub serve_stale: Duration,
 }
 
-/// How the gateway shows an issuer who it is.
+/// How the gateway shows an issuer which client it is (RFC 6749, section 2.3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientAuth {
+    /// Not at all: a public client. A login can be one.
+    None,
     /// `client_secret_basic`
     Basic(Secret),
     /// `client_secret_post`
@@ -393,8 +395,6 @@ pub struct Route {
     pub requirements: Vec<Requirements>,
     /// Only tokens that are bound to their sender in this way; `None`: bound or not.
     pub bind: Option<Bind>,
-    /// Where a token may come beside `Authorization`; `None`: nowhere.
-    pub token_from: Option<TokenFrom>,
     /// What the upstream gets of the credential.
     pub credential: Credential,
     /// Cut from the front of the path before forwarding; literal whole segments, as `/v1`.
@@ -420,19 +420,6 @@ pub enum Access {
     Optional,
     /// Everybody; credentials are not looked at.
     Public,
-}
-
-/// Places in which a token may come beside `Authorization`; at least one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenFrom {
-    /// The name of a query parameter.
-    pub query: Option<String>,
-    /// What stands before the dot and the token in a WebSocket subprotocol.
-    pub subprotocol: Option<String>,
-    /// The name of a cookie.
-    pub cookie: Option<String>,
-    /// Origins whose pages may use the cookie, beside that of the request.
-    pub cookie_origins: Vec<String>,
 }
 
 /// A way to bind a token to its sender.
@@ -547,7 +534,7 @@ pub struct Login {
     /// The client id of the gateway at the issuer.
     pub client_id: String,
     /// How the gateway proves to be that client.
-    pub authentication: ClientAuthentication,
+    pub auth: ClientAuth,
     /// What is asked for; `openid` comes first.
     pub scopes: Vec<String>,
     /// The origin by which browsers know the application; no trailing slash.
@@ -576,17 +563,6 @@ impl Login {
     pub fn redirect_uri(&self) -> String {
         format!("{}{}", self.public_url, self.callback)
     }
-}
-
-/// How the gateway authenticates as a client (RFC 6749, section 2.3).
-#[derive(Debug, Clone)]
-pub enum ClientAuthentication {
-    /// It does not: a public client.
-    None,
-    /// `client_secret_basic`
-    Basic(Secret),
-    /// `client_secret_post`
-    Post(Secret),
 }
 
 /// `[sessions]`

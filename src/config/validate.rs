@@ -11,11 +11,11 @@ mod introspection;
 mod issuer;
 mod login;
 mod overlap;
+mod own_client;
 mod route;
 mod rule;
 mod server;
 mod store;
-mod token_from;
 mod upstream;
 
 use std::path::PathBuf;

@@ -6,9 +6,9 @@ use serde_json::{Map, Value, json};
 
 use super::model::{
     Accepted, Access, AccessLog, AnswerForm, Authority, AuthorityAuth, AuthorityFaults, Bind, CertificateFormat,
-    ClaimTest, ClientAuth, ClientAuthentication, ClientCertificate, Config, Credential, Introspection, Issuer,
-    KeySource, Login, Origin, Param, Profile, Redis, Requirements, Route, Scheme, Server, SessionStore, SubjectLog,
-    TokenType, Upstream, UpstreamHost,
+    ClaimTest, ClientAuth, ClientCertificate, Config, Credential, Introspection, Issuer, KeySource, Login, Origin,
+    Param, Profile, Redis, Requirements, Route, Scheme, Server, SessionStore, SubjectLog, TokenType, Upstream,
+    UpstreamHost,
 };
 
 /// What stands in the place of a secret.
@@ -133,16 +133,9 @@ fn requirements(asks: &Requirements) -> Map<String, Value> {
 }
 
 fn login(login: &Login, config: &Config) -> Value {
-    let (auth, secret) = match login.authentication {
-        ClientAuthentication::None => ("none", None),
-        ClientAuthentication::Basic(_) => ("basic", Some(REDACTED)),
-        ClientAuthentication::Post(_) => ("post", Some(REDACTED)),
-    };
-    json!({
+    let mut view = json!({
         "issuer": config.issuers.get(login.issuer).map(|issuer| &*issuer.name),
         "client_id": login.client_id,
-        "auth": auth,
-        "client_secret": secret,
         "scopes": login.scopes,
         "public_url": login.public_url,
         "callback": login.callback,
@@ -150,7 +143,26 @@ fn login(login: &Login, config: &Config) -> Value {
         "userinfo": login.userinfo,
         "trusted_audiences": login.trusted_audiences,
         "session_claims": login.session_claims,
-    })
+    });
+    add_client_auth(&mut view, &login.auth);
+    view
+}
+
+fn add_client_auth(view: &mut Value, auth: &ClientAuth) {
+    let (auth, secret, private_key, key_id, certificate) = match auth {
+        ClientAuth::None => ("none", None, None, None, None),
+        ClientAuth::Basic(_) => ("basic", Some(REDACTED), None, None, None),
+        ClientAuth::Post(_) => ("post", Some(REDACTED), None, None, None),
+        ClientAuth::PrivateKeyJwt { private_key, key_id } => {
+            ("private_key_jwt", None, Some(private_key), key_id.as_deref(), None)
+        }
+        ClientAuth::Mtls { certificate, private_key } => ("mtls", None, Some(private_key), None, Some(certificate)),
+    };
+    view["auth"] = json!(auth);
+    view["client_secret"] = json!(secret);
+    view["private_key"] = json!(private_key);
+    view["key_id"] = json!(key_id);
+    view["certificate"] = json!(certificate);
 }
 
 fn redis(redis: &Redis) -> Value {
@@ -254,22 +266,9 @@ fn issuer(issuer: &Issuer) -> Value {
 }
 
 fn introspection(introspection: &Introspection) -> Value {
-    let (auth, private_key, key_id, certificate) = match &introspection.auth {
-        ClientAuth::Basic(_) => ("basic", None, None, None),
-        ClientAuth::Post(_) => ("post", None, None, None),
-        ClientAuth::PrivateKeyJwt { private_key, key_id } => {
-            ("private_key_jwt", Some(private_key), key_id.as_deref(), None)
-        }
-        ClientAuth::Mtls { certificate, private_key } => ("mtls", Some(private_key), None, Some(certificate)),
-    };
-    json!({
+    let mut view = json!({
         "endpoint": introspection.endpoint,
         "client_id": introspection.client_id,
-        "client_secret": matches!(introspection.auth, ClientAuth::Basic(_) | ClientAuth::Post(_)).then_some(REDACTED),
-        "auth": auth,
-        "private_key": private_key,
-        "key_id": key_id,
-        "certificate": certificate,
         "audience": if introspection.audience_optional { "optional" } else { "required" },
         "answer": match introspection.answer {
             AnswerForm::Json => "json",
@@ -279,7 +278,9 @@ fn introspection(introspection: &Introspection) -> Value {
         "negative_cache": period(introspection.negative_cache),
         "timeout": period(introspection.timeout),
         "serve_stale": period(introspection.serve_stale),
-    })
+    });
+    add_client_auth(&mut view, &introspection.auth);
+    view
 }
 
 fn upstream(upstream: &Upstream) -> Value {
@@ -325,12 +326,6 @@ fn route(route: &Route, config: &Config) -> Value {
         },
         "issuers": issuers.map(|issuer| &*issuer.name).collect::<Value>(),
         "bind": route.bind.map(Bind::as_str),
-        "token_from": route.token_from.as_ref().map(|from| json!({
-            "query": from.query,
-            "subprotocol": from.subprotocol,
-            "cookie": from.cookie,
-            "cookie_origins": from.cookie_origins,
-        })),
         "credential": match route.credential {
             Credential::Pass => "pass",
             Credential::Drop => "drop",

@@ -1,15 +1,14 @@
 //! Browsers: the session that a request belongs to, and the way to a login when there is none.
 //!
 //! A session counts only on routes with `login`, at the host of the login's `public_url`, and when the request has no
-//! Authorization field and no token in another place that the route takes one from: that decides alone. By a cookie, ours
-//! or another application's, nothing is changed from another site, and no WebSocket opened.
+//! Authorization field: that decides alone. By a cookie nothing is changed from another site.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::header::{ACCEPT, AUTHORIZATION, ORIGIN, SET_COOKIE, UPGRADE};
+use http::header::{ACCEPT, AUTHORIZATION, COOKIE, ORIGIN, SET_COOKIE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
@@ -20,7 +19,6 @@ use crate::policy::{self, Denial, Permit};
 use crate::proxy::identity;
 use crate::route::Located;
 use crate::session::{Found, Live, Place, Session, is_ours};
-use crate::token::elsewhere;
 use crate::token::principal::{Principal, Scopes};
 use crate::token::{Rejection, RejectionCode};
 
@@ -175,10 +173,7 @@ fn principal(login: &Login, session: &Session) -> Principal {
 /// The login of a route, if sessions count for this request.
 pub(super) fn login_of<'s>(snapshot: &'s Snapshot, route: &Route, asking: &Asking<'_>) -> Option<&'s Arc<Login>> {
     let login = &snapshot.logins[route.login?];
-    // A token that cannot be read is one all the same.
-    let elsewhere = |from| !matches!(elsewhere::credential(from, asking.headers, asking.query()), Ok(None));
-    let brings_token = asking.headers.contains_key(AUTHORIZATION) || route.token_from.as_ref().is_some_and(elsewhere);
-    (!brings_token && is_at(login, asking.target)).then_some(login)
+    (!asking.headers.contains_key(AUTHORIZATION) && is_at(login, asking.target)).then_some(login)
 }
 
 /// Whether a request is for the host at which this login's cookies live.
@@ -204,18 +199,12 @@ async fn visit(
         Found::Over => return Err(Denial::SessionExpired),
         Found::Live(live) => live,
     };
-    if may_change(method, headers) && comes_from_elsewhere(headers, &login.settings.public_url) {
+    if !method.is_safe() && comes_from_elsewhere(headers, &login.settings.public_url) {
         return Err(Denial::CrossSite);
     }
     let live = login.fresh(live, now).await.ok_or(Denial::SessionExpired)?;
     let held = verdicts.of(snapshot, login, &live)?;
     Ok(Some(Visitor { live, held }))
-}
-
-/// Whether more can come of a request than a page that another site cannot read: its method is not safe, or it opens a
-/// WebSocket, which every site may read (RFC 6455 section 10.2).
-pub(super) fn may_change(method: &Method, headers: &HeaderMap) -> bool {
-    !method.is_safe() || headers.contains_key(UPGRADE)
 }
 
 /// Whether another site made the browser send this, as far as the browser says. One that says nothing sends a cookie that
@@ -238,13 +227,24 @@ fn navigates(headers: &HeaderMap) -> bool {
 
 /// Takes our own cookies out of what goes up.
 pub(super) fn keep_own_cookies(headers: &mut HeaderMap) {
-    elsewhere::remove_cookies(headers, is_ours);
+    let of = |crumb: &[u8]| is_ours(crumb.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii());
+    let ours = |field: &HeaderValue| field.as_bytes().split(|byte| *byte == b';').any(of);
+    if !headers.get_all(COOKIE).iter().any(ours) {
+        return;
+    }
+    let fields: Vec<HeaderValue> = headers.get_all(COOKIE).iter().cloned().collect();
+    headers.remove(COOKIE);
+    for field in fields {
+        let crumbs = field.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+        let kept: Vec<&[u8]> = crumbs.filter(|crumb| !crumb.is_empty() && !of(crumb)).collect();
+        if let (false, Ok(value)) = (kept.is_empty(), HeaderValue::from_bytes(&kept.join(&b"; "[..]))) {
+            headers.append(COOKIE, value);
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use http::header::COOKIE;
-
     use super::*;
 
     fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {

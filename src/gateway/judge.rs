@@ -16,7 +16,7 @@ use crate::route::Located;
 use crate::token::cache::{Local, Lookup};
 use crate::token::claims::Claims;
 use crate::token::envelope::is_jwt;
-use crate::token::extract::{self, Place, Scheme};
+use crate::token::extract::{self, Scheme};
 use crate::token::introspect::Introspector;
 use crate::token::jwt::Jws;
 use crate::token::principal::Principal;
@@ -148,8 +148,8 @@ pub struct Authenticated {
 
 /// Finds out who calls: by the verdict that is remembered of the token, else by verifying it, for which the issuer's
 /// keys may have to be fetched, or by asking the issuer. Either way it must not have been revoked. A token that is bound to
-/// its sender is taken with a proof of this request only, whatever is remembered; one in a cookie, not with what another site
-/// made a browser send. `None`: the request carries no credential, or the route does not look at any.
+/// its sender is taken with a proof of this request only, whatever is remembered. `None`: the request carries no credential,
+/// or the route does not look at any.
 ///
 /// # Errors
 /// Why the credential is not accepted.
@@ -158,20 +158,16 @@ pub async fn authenticate(
     verdicts: &Local<Verdict>,
     route: &Route,
     asking: &Asking<'_>,
-) -> Result<Option<Authenticated>, Denial> {
+) -> Result<Option<Authenticated>, Rejection> {
     if route.rule.access == Access::Public {
         return Ok(None);
     }
-    let from = route.token_from.as_ref();
-    let Some(credential) = extract::credential(asking.headers, asking.query(), from)? else { return Ok(None) };
-    if credential.place == Place::Cookie && asking.is_cross_site(from) {
-        return Err(Denial::CrossSite);
-    }
-    let (held, cache) = verdict(snapshot, verdicts, route, &credential.token, asking.now).await?;
+    let Some(credential) = extract::credential(asking.headers, asking.query())? else { return Ok(None) };
+    let (held, cache) = verdict(snapshot, verdicts, route, credential.token, asking.now).await?;
     snapshot.revocations.check(&held.principal, asking.now, &snapshot.config.revocation)?;
     let mut nonce = None;
     if credential.scheme == Scheme::Dpop || held.principal.binding.is_some() {
-        nonce = asking.proves(&credential, &held.principal, snapshot).await?;
+        nonce = asking.proves(credential, &held.principal, snapshot).await?;
     }
     Ok(Some(Authenticated { held, cache, nonce }))
 }

@@ -51,8 +51,6 @@ struct Facts {
     unbound: bool,
     /// Whether one of its routes takes only tokens that are bound to a certificate.
     certificates: bool,
-    /// Whether one of its routes takes tokens in the query.
-    query: bool,
 }
 
 impl Facts {
@@ -62,8 +60,6 @@ impl Facts {
         self.scopes.extend(scopes.cloned());
         self.unbound |= route.bind != Some(Bind::Dpop);
         self.certificates |= route.bind == Some(Bind::Mtls);
-        // The parameter's name is fixed by RFC 6750 section 2.3; others are an agreement of their own.
-        self.query |= route.token_from.as_ref().is_some_and(|from| from.query.as_deref() == Some("access_token"));
         if route.bind == Some(Bind::Dpop) || (route.bind.is_none() && config.dpop.offered) {
             self.proofs = config.dpop.algorithms.iter().map(|algorithm| format!("{algorithm:?}")).collect();
         }
@@ -73,7 +69,7 @@ impl Facts {
         let mut document = serde_json::json!({
             "resource": resource,
             "authorization_servers": self.issuers,
-            "bearer_methods_supported": if self.query { &["header", "query"][..] } else { &["header"] },
+            "bearer_methods_supported": ["header"],
         });
         if !self.scopes.is_empty() {
             document["scopes_supported"] = serde_json::json!(self.scopes);

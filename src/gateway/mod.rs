@@ -26,7 +26,6 @@ use http::{HeaderMap, HeaderValue, Request, Response, Uri};
 use hyper::body::Incoming;
 
 use crate::clock::Clock;
-use crate::config::model::TokenFrom;
 use crate::observe::exchange::Exchange;
 use crate::observe::metrics::Metrics;
 use crate::observe::worker::{SnapshotSink, WorkerSink};
@@ -37,8 +36,6 @@ use crate::route::Located;
 use crate::server::{Handler, Peer, Tunnels};
 use crate::token::cache::Local;
 use crate::token::dpop::NONCE_FIELD;
-use crate::token::extract::Place;
-use crate::token::{Rejection, elsewhere};
 
 use asking::Asking;
 use browser::Door;
@@ -197,10 +194,6 @@ impl Gateway {
         if let Some(beside) = &mut beside {
             beside.go_up(request.headers_mut());
         }
-        let place = match &route.token_from {
-            None => None,
-            Some(from) => bring_home(from, &mut request).map_err(|rejection| told(rejection.into()))?,
-        };
         // 5. The upstream.
         exchange.forwarding_to(route.upstream);
         let upstream = view.upstreams.get(route.upstream).expect("a route's upstream is one of its snapshot's");
@@ -209,9 +202,6 @@ impl Gateway {
             Ok(Answer::Response(mut response)) => {
                 exchange.upstream_answered();
                 bring(response.headers_mut(), nonce);
-                if place == Some(Place::Query) {
-                    elsewhere::keep_private(response.headers_mut());
-                }
                 if let Some(beside) = beside {
                     beside.go_down(response.headers_mut());
                 }
@@ -324,14 +314,6 @@ fn bring(headers: &mut HeaderMap, nonce: Option<HeaderValue>) {
     if let Some(nonce) = nonce {
         headers.insert(NONCE_FIELD, nonce);
     }
-}
-
-/// Puts a token that came elsewhere into `Authorization`.
-fn bring_home(from: &TokenFrom, request: &mut Request<RequestBody>) -> Result<Option<Place>, Rejection> {
-    let mut uri = std::mem::take(request.uri_mut());
-    let place = elsewhere::bring_home(from, request.headers_mut(), &mut uri);
-    *request.uri_mut() = uri;
-    place
 }
 
 /// Bounds the body and has it counted, and puts the judged spelling of the path in place of the one that came.

@@ -64,8 +64,6 @@ pub struct Route {
     pub rule: Rule,
     /// How it forwards.
     pub plan: Plan,
-    /// Where a token may come beside `Authorization`.
-    pub token_from: Option<model::TokenFrom>,
     /// Position of its upstream.
     pub upstream: usize,
     /// The hosts that it names.
@@ -161,7 +159,15 @@ pub enum CompileError {
         /// Its name.
         name: Arc<str>,
         /// Why.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: Source,
+    },
+    /// What a login shows its issuer.
+    #[error("login {name:?}: it cannot prove which client it is")]
+    Login {
+        /// Its name.
+        name: Arc<str>,
+        /// Why.
+        source: Source,
     },
     /// An issuer's certificate authorities.
     #[error("issuer {name:?}: its ca_file {path:?} cannot be used")]
@@ -174,6 +180,8 @@ pub enum CompileError {
         source: Box<crate::fetch::RootsError>,
     },
 }
+
+type Source = Box<dyn std::error::Error + Send + Sync>;
 
 impl Snapshot {
     /// Compiles `config`. Key keepers of `previous` whose issuer has not changed are kept, the others are made and not
@@ -252,9 +260,11 @@ fn logins(
     });
     let one = |login: &model::Login| {
         let issuer = &config.issuers[login.issuer];
-        let (fetch, clock) = (fetchers.of(issuer)?, Arc::clone(&means.clock));
+        let failed = |source| CompileError::Login { name: Arc::clone(&login.name), source };
+        let fetch = fetchers.for_client(issuer, &login.auth, &failed)?;
+        let provider = Provider::new(login, issuer, fetch, Arc::clone(&means.clock));
         let means = login::Means {
-            provider: Provider::new(Arc::clone(&issuer.issuer), issuer.allow_http, fetch, clock),
+            provider: provider.map_err(|error| failed(error.into()))?,
             keys: Arc::clone(&issuers[login.issuer].keys),
             sealer: Arc::clone(&sealer),
             sessions: Arc::clone(&sessions),
@@ -296,22 +306,23 @@ impl Fetchers {
         Ok(fetch)
     }
 
-    /// The client for questions about tokens, which may have to show a certificate.
-    fn for_introspection(&mut self, issuer: &model::Issuer) -> Result<Arc<dyn Fetch>, CompileError> {
-        match issuer.introspection.as_ref().map(|asked| &asked.auth) {
-            Some(ClientAuth::Mtls { certificate, private_key }) => {
+    /// The client that proves itself by `auth`, which may have to show a certificate; `failed` says what it is for.
+    fn for_client(
+        &mut self,
+        issuer: &model::Issuer,
+        auth: &ClientAuth,
+        failed: &impl Fn(Source) -> CompileError,
+    ) -> Result<Arc<dyn Fetch>, CompileError> {
+        match auth {
+            ClientAuth::Mtls { certificate, private_key } => {
                 let fetch = HttpFetch::with_identity(issuer.ca_file.as_deref(), certificate, private_key);
-                Ok(Arc::new(fetch.map_err(|error| cannot_ask(issuer, error))?))
+                Ok(Arc::new(fetch.map_err(|error| failed(error.into()))?))
             }
-            Some(ClientAuth::Basic(_) | ClientAuth::Post(_) | ClientAuth::PrivateKeyJwt { .. }) | None => {
+            ClientAuth::None | ClientAuth::Basic(_) | ClientAuth::Post(_) | ClientAuth::PrivateKeyJwt { .. } => {
                 self.of(issuer)
             }
         }
     }
-}
-
-fn cannot_ask(issuer: &model::Issuer, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> CompileError {
-    CompileError::Introspection { name: Arc::clone(&issuer.name), source: error.into() }
 }
 
 impl Issuer {
@@ -360,20 +371,19 @@ fn introspector(
     older: Option<&Issuer>,
     fetchers: &mut Fetchers,
 ) -> Result<Option<Arc<Introspector>>, CompileError> {
-    if issuer.introspection.is_none() {
-        return Ok(None);
-    }
+    let Some(asked) = &issuer.introspection else { return Ok(None) };
+    let failed = |source| CompileError::Introspection { name: Arc::clone(&issuer.name), source };
     let older = older.and_then(|older| older.introspector.as_ref());
     if let Some(same) = older.filter(|older| older.serves(issuer, keys)) {
         return Ok(Some(Arc::clone(same)));
     }
     let means = introspect::Means {
-        fetch: fetchers.for_introspection(issuer)?,
+        fetch: fetchers.for_client(issuer, &asked.auth, &failed)?,
         clock: Arc::clone(&means.clock),
         epoch: Arc::clone(&means.epoch),
         keys: Arc::clone(keys),
     };
-    let made = Introspector::new(issuer, means).map_err(|error| cannot_ask(issuer, error))?;
+    let made = Introspector::new(issuer, means).map_err(|error| failed(error.into()))?;
     if let (Some(made), Some(older)) = (&made, older) {
         made.inherit(older);
     }
@@ -393,7 +403,6 @@ impl Route {
             name,
             rule: Rule::new(route),
             plan,
-            token_from: route.token_from.clone(),
             upstream: route.upstream,
             hosts,
             resource,

@@ -102,7 +102,7 @@ impl Login {
             ("redirect_uri", &*redirect_uri),
             ("code_verifier", &*transaction.verifier),
         ];
-        let tokens = self.provider.redeem(&self.settings, &grant).await.map_err(|error| match error {
+        let tokens = self.provider.redeem(&grant).await.map_err(|error| match error {
             ProviderError::Refused { .. } => Failure::of_browser(AGAIN, format!("the code was refused: {error}")),
             ProviderError::Unavailable(_) => error.into(),
         })?;
@@ -121,7 +121,7 @@ impl Login {
 
     /// With several issuers, one could pass its answer off as another's (RFC 9207, section 2.4).
     async fn check_sender(&self, answer: &Parameters) -> Result<(), Failure> {
-        let announced = self.provider.metadata().await?.authorization_response_iss_parameter_supported;
+        let announced = self.provider.endpoints().await?.sends_iss;
         match answer.given("iss") {
             Some(iss) if *iss == *self.issuer => Ok(()),
             // An empty one too: it is not the issuer's.

@@ -48,7 +48,7 @@ impl Login {
             return Ok(LoggedOut { way: Way { location: return_to, cookies }, subject: None });
         };
         if let Some(refresh) = &session.tokens.refresh {
-            self.provider.revoke(&self.settings, refresh).await;
+            self.provider.revoke(refresh).await;
         }
         let state = self.sealer.seal(&self.jar.name("-out"), return_to.as_bytes());
         let at_issuer = self.end_session_url(&session.tokens.id, &state).await;
@@ -57,9 +57,7 @@ impl Login {
     }
 
     async fn end_session_url(&self, id_token: &str, state: &str) -> Option<String> {
-        let metadata = self.provider.metadata().await.ok()?;
-        let endpoint = metadata.end_session_endpoint.as_deref()?;
-        let mut url = self.provider.permitted("end_session_endpoint", endpoint).ok()?;
+        let mut url = self.provider.endpoints().await.ok()?.end_session.clone()?;
         let back = format!("{}{LOGGED_OUT}", self.settings.public_url);
         url.query_pairs_mut().extend_pairs([
             ("id_token_hint", id_token),

@@ -180,7 +180,7 @@ impl Login {
         headers: &HeaderMap,
         now: UnixTime,
     ) -> Result<Way, Failure> {
-        let metadata = self.provider.metadata().await?;
+        let endpoints = self.provider.endpoints().await?;
         let return_to = return_to::safe(return_to, &self.settings.public_url);
         let transaction = Transaction::begin(return_to, step_up.acr.clone(), step_up.max_age, now);
         let (redirect_uri, scope) = (self.settings.redirect_uri(), self.settings.scopes.join(" "));
@@ -199,11 +199,10 @@ impl Login {
         request.extend(self.settings.form_post.then_some(("response_mode", "form_post")));
         request.extend(Some(("acr_values", &*acr)).filter(|(_, acr)| !acr.is_empty()));
         request.extend(max_age.as_deref().map(|seconds| ("max_age", seconds)));
-        let endpoint = &metadata.authorization_endpoint;
-        let mut url = self.provider.permitted("authorization_endpoint", endpoint)?;
-        match &metadata.pushed_authorization_request_endpoint {
+        let mut url = endpoints.authorization.clone();
+        match &endpoints.pushed {
             Some(pushed) => {
-                let uri = self.provider.push(&self.settings, pushed, &request).await?;
+                let uri = self.provider.push(pushed, &request).await?;
                 let named = [("client_id", &*self.settings.client_id), ("request_uri", &*uri)];
                 url.query_pairs_mut().extend_pairs(named);
             }

@@ -1,26 +1,24 @@
-//! The issuer as an OpenID Provider: its metadata, and the questions that the gateway asks as its client.
+//! The issuer as an OpenID Provider: its endpoints, and the questions that the gateway asks as its client.
 //!
-//! Promises: metadata counts only if its `issuer` is ours to the byte (OpenID Connect Discovery 1.0, section 4.3); no URL
-//! is asked but https ones, or http ones on loopback or where the configuration allows them; one request for metadata at
-//! a time, and what was good before serves on while the issuer is down. A refusal by the issuer is told apart from an
-//! issuer that cannot be asked.
+//! Promises: metadata are read as [`Discovery`] does, by one request at a time, and what was good before serves on while the
+//! issuer is down. A refusal by the issuer is told apart from an issuer that cannot be asked.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method};
+use http::header::{ACCEPT, AUTHORIZATION};
+use http::{HeaderValue, Method};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 use url::Url;
-use url::form_urlencoded::{Serializer, byte_serialize};
 
 use crate::clock::Clock;
-use crate::config::model::{ClientAuthentication, Login};
-use crate::fetch::{Fetch, Request, Response, is_loopback};
+use crate::config::model::{Issuer, Login};
+use crate::fetch::{Fetch, Request, Response};
+use crate::token::client::OwnClient;
+use crate::token::jwks;
+use crate::token::jwks::discovery::{Discovery, Metadata};
+use crate::token::signer::SignerError;
 
 /// How long metadata are taken as they are.
 const FRESH: Duration = Duration::from_secs(600);
@@ -31,25 +29,40 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest answer that is read, in bytes.
 const MAX_BYTES: usize = 256 * 1024;
 
-/// What we use of a provider's metadata (OpenID Connect Discovery 1.0, section 3; RFC 8414, section 2).
-#[derive(Debug, Clone, Deserialize)]
-pub struct Metadata {
-    issuer: String,
-    /// Where browsers are sent.
-    pub authorization_endpoint: String,
-    /// Where codes are redeemed.
-    pub token_endpoint: String,
-    /// Claims about the person.
-    pub userinfo_endpoint: Option<String>,
+/// Where a provider is asked, and where browsers are sent (OpenID Connect Discovery 1.0, section 3; RFC 8414, section 2).
+#[derive(Debug)]
+pub struct Endpoints {
+    /// Where browsers sign in.
+    pub authorization: Url,
+    token: Url,
+    userinfo: Option<Url>,
     /// Where browsers sign out.
-    pub end_session_endpoint: Option<String>,
-    /// Where tokens are given back.
-    pub revocation_endpoint: Option<String>,
+    pub end_session: Option<Url>,
+    revocation: Option<Url>,
     /// Where requests are pushed (RFC 9126).
-    pub pushed_authorization_request_endpoint: Option<String>,
+    pub pushed: Option<Url>,
     /// Whether answers name their issuer (RFC 9207).
-    #[serde(default)]
-    pub authorization_response_iss_parameter_supported: bool,
+    pub sends_iss: bool,
+}
+
+impl Endpoints {
+    /// What the metadata say, to a client that shows a certificate or to one that does not.
+    fn of(metadata: &Metadata, certificate: bool, discovery: &Discovery) -> Result<Self, jwks::Failure> {
+        let one = |name: &str| {
+            let url = metadata.endpoint(name, certificate).filter(|url| !url.is_empty());
+            url.map(|url| discovery.permitted(name, url)).transpose()
+        };
+        let needed = |name: &str| one(name)?.ok_or_else(|| jwks::Failure::invalid(format!("they name no {name}")));
+        Ok(Self {
+            authorization: needed("authorization_endpoint")?,
+            token: needed("token_endpoint")?,
+            userinfo: one("userinfo_endpoint")?,
+            end_session: one("end_session_endpoint")?,
+            revocation: one("revocation_endpoint")?,
+            pushed: one("pushed_authorization_request_endpoint")?,
+            sends_iss: metadata.says("authorization_response_iss_parameter_supported"),
+        })
+    }
 }
 
 /// Why a question has no good answer.
@@ -97,8 +110,10 @@ struct Refusal {
 
 /// One login's provider.
 pub struct Provider {
-    issuer: Arc<str>,
-    allow_http: bool,
+    /// The login's name, for the log.
+    login: Arc<str>,
+    discovery: Discovery,
+    client: OwnClient,
     fetch: Arc<dyn Fetch>,
     clock: Arc<dyn Clock>,
     known: Mutex<Known>,
@@ -106,74 +121,63 @@ pub struct Provider {
 
 #[derive(Default)]
 struct Known {
-    metadata: Option<Arc<Metadata>>,
+    endpoints: Option<Arc<Endpoints>>,
     next: Duration,
 }
 
 impl std::fmt::Debug for Provider {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Provider").field("issuer", &self.issuer).finish_non_exhaustive()
+        f.debug_struct("Provider")
+            .field("login", &self.login)
+            .field("discovery", &self.discovery)
+            .finish_non_exhaustive()
     }
 }
 
 impl Provider {
-    /// The provider that is this issuer. Asks nobody yet.
-    #[must_use]
-    pub fn new(issuer: Arc<str>, allow_http: bool, fetch: Arc<dyn Fetch>, clock: Arc<dyn Clock>) -> Self {
-        Self { issuer, allow_http, fetch, clock, known: Mutex::default() }
-    }
-
-    /// Its metadata, at most ten minutes old unless it cannot be asked.
+    /// The provider that this issuer is to a login. Asks nobody yet. `fetch` trusts the issuer's `ca_file`, if it has one,
+    /// and shows the login's certificate.
     ///
     /// # Errors
-    /// When there are none, and it cannot be asked.
-    pub async fn metadata(&self) -> Result<Arc<Metadata>, ProviderError> {
+    /// When the private key that the login needs is of no use.
+    pub fn new(
+        login: &Login,
+        issuer: &Issuer,
+        fetch: Arc<dyn Fetch>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, SignerError> {
+        Ok(Self {
+            login: Arc::clone(&login.name),
+            discovery: Discovery::of(issuer),
+            client: OwnClient::new(&issuer.issuer, &login.client_id, &login.auth)?,
+            fetch,
+            clock,
+            known: Mutex::default(),
+        })
+    }
+
+    /// Its endpoints, as its metadata had them at most ten minutes ago unless it cannot be asked.
+    ///
+    /// # Errors
+    /// When they are not known, and it cannot be asked.
+    pub async fn endpoints(&self) -> Result<Arc<Endpoints>, ProviderError> {
         let mut known = self.known.lock().await;
         let now = self.clock.uptime();
-        if let Some(metadata) = known.metadata.as_ref().filter(|_| now < known.next) {
-            return Ok(Arc::clone(metadata));
+        if let Some(endpoints) = known.endpoints.as_ref().filter(|_| now < known.next) {
+            return Ok(Arc::clone(endpoints));
         }
-        match self.discover().await {
-            Ok(metadata) => {
-                let metadata = Arc::new(metadata);
-                *known = Known { metadata: Some(Arc::clone(&metadata)), next: now + FRESH };
-                Ok(metadata)
+        let certificate = self.client.shows_certificate();
+        let take = |metadata: &Metadata| Endpoints::of(metadata, certificate, &self.discovery);
+        match self.discovery.read(self.fetch.as_ref(), take).await {
+            Ok(endpoints) => {
+                let endpoints = Arc::new(endpoints);
+                *known = Known { endpoints: Some(Arc::clone(&endpoints)), next: now + FRESH };
+                Ok(endpoints)
             }
-            Err(error) => {
+            Err(failure) => {
                 known.next = now + RETRY;
-                known.metadata.clone().ok_or(error)
+                known.endpoints.clone().ok_or_else(|| unavailable(failure.detail))
             }
-        }
-    }
-
-    /// OpenID Connect Discovery's address, then RFC 8414's.
-    async fn discover(&self) -> Result<Metadata, ProviderError> {
-        let issuer = self.permitted("issuer", &self.issuer)?;
-        let path = issuer.path().trim_end_matches('/').to_owned();
-        let at = |path: String| {
-            let mut url = issuer.clone();
-            url.set_path(&path);
-            url
-        };
-        match self.read(at(format!("{path}/.well-known/openid-configuration"))).await {
-            Ok(metadata) => Ok(metadata),
-            Err(first) => {
-                let second = at(format!("/.well-known/oauth-authorization-server{path}"));
-                self.read(second).await.map_err(|_| first)
-            }
-        }
-    }
-
-    async fn read(&self, url: Url) -> Result<Metadata, ProviderError> {
-        let response = self.send(Request::get(url.clone())).await?;
-        if !response.status.is_success() {
-            return Err(unavailable(format!("{url}: answered {}", response.status.as_u16())));
-        }
-        let metadata: Metadata = serde_json::from_slice(&response.body)
-            .map_err(|error| unavailable(format!("{url}: not a provider's metadata: {error}")))?;
-        match *metadata.issuer == *self.issuer {
-            true => Ok(metadata),
-            false => Err(unavailable(format!("{url}: names another issuer than {:?}", self.issuer))),
         }
     }
 
@@ -181,10 +185,8 @@ impl Provider {
     ///
     /// # Errors
     /// When the issuer says no, cannot be asked, or gives no bearer token.
-    pub async fn redeem(&self, login: &Login, grant: &[(&str, &str)]) -> Result<Answer, ProviderError> {
-        let metadata = self.metadata().await?;
-        let url = self.permitted("token_endpoint", &metadata.token_endpoint)?;
-        let response = self.post(login, url, grant).await?;
+    pub async fn redeem(&self, grant: &[(&str, &str)]) -> Result<Answer, ProviderError> {
+        let response = self.post(&self.endpoints().await?.token, grant).await?;
         if !response.status.is_success() {
             return Err(refusal(&response));
         }
@@ -200,13 +202,12 @@ impl Provider {
     ///
     /// # Errors
     /// When the issuer says no or cannot be asked.
-    pub async fn push(&self, login: &Login, endpoint: &str, request: &[(&str, &str)]) -> Result<String, ProviderError> {
+    pub async fn push(&self, endpoint: &Url, request: &[(&str, &str)]) -> Result<String, ProviderError> {
         #[derive(Deserialize)]
         struct Pushed {
             request_uri: String,
         }
-        let url = self.permitted("pushed_authorization_request_endpoint", endpoint)?;
-        let response = self.post(login, url, request).await?;
+        let response = self.post(endpoint, request).await?;
         if !response.status.is_success() {
             return Err(refusal(&response));
         }
@@ -216,13 +217,12 @@ impl Provider {
     }
 
     /// Gives a refresh token back (RFC 7009), as far as that works.
-    pub async fn revoke(&self, login: &Login, refresh_token: &str) {
-        let Ok(metadata) = self.metadata().await else { return };
-        let Some(endpoint) = &metadata.revocation_endpoint else { return };
-        let Ok(url) = self.permitted("revocation_endpoint", endpoint) else { return };
+    pub async fn revoke(&self, refresh_token: &str) {
+        let Ok(endpoints) = self.endpoints().await else { return };
+        let Some(endpoint) = &endpoints.revocation else { return };
         let form = [("token", refresh_token), ("token_type_hint", "refresh_token")];
-        if let Err(error) = self.post(login, url, &form).await {
-            tracing::warn!(login = &*login.name, %error, "a refresh token could not be revoked");
+        if let Err(error) = self.post(endpoint, &form).await {
+            tracing::warn!(login = &*self.login, %error, "a refresh token could not be revoked");
         }
     }
 
@@ -234,10 +234,9 @@ impl Provider {
         &self,
         access_token: &str,
     ) -> Result<serde_json::Map<String, serde_json::Value>, ProviderError> {
-        let metadata = self.metadata().await?;
-        let endpoint =
-            metadata.userinfo_endpoint.as_deref().ok_or_else(|| unavailable("there is no userinfo endpoint"))?;
-        let mut request = Request::get(self.permitted("userinfo_endpoint", endpoint)?);
+        let endpoints = self.endpoints().await?;
+        let endpoint = endpoints.userinfo.clone().ok_or_else(|| unavailable("there is no userinfo endpoint"))?;
+        let mut request = Request::get(endpoint);
         let bearer = HeaderValue::try_from(format!("Bearer {access_token}"));
         let bearer = bearer.map_err(|_| unavailable("the access token cannot be sent"))?;
         request.headers.insert(AUTHORIZATION, bearer);
@@ -248,10 +247,10 @@ impl Provider {
         crate::token::json::object(&response.body).map_err(|error| unavailable(format!("the userinfo answer: {error}")))
     }
 
-    async fn post(&self, login: &Login, url: Url, parameters: &[(&str, &str)]) -> Result<Response, ProviderError> {
-        let (headers, form) = authenticated(login, parameters)?;
-        let request = Request { method: Method::POST, headers, body: Bytes::from(form), ..Request::get(url) };
-        self.send(request).await
+    async fn post(&self, url: &Url, parameters: &[(&str, &str)]) -> Result<Response, ProviderError> {
+        let form = self.client.form(parameters, self.clock.now());
+        let (headers, body) = form.map_err(|error| unavailable(error.to_string()))?;
+        self.send(Request { method: Method::POST, headers, body, ..Request::get(url.clone()) }).await
     }
 
     async fn send(&self, mut request: Request) -> Result<Response, ProviderError> {
@@ -259,48 +258,6 @@ impl Provider {
         (request.max_bytes, request.timeout) = (MAX_BYTES, TIMEOUT);
         self.fetch.fetch(request).await.map_err(|error| unavailable(error.to_string()))
     }
-
-    /// `text` as a URL that may be asked, or to which a browser may be sent.
-    ///
-    /// # Errors
-    /// When it is none; `what` names it then.
-    pub fn permitted(&self, what: &str, text: &str) -> Result<Url, ProviderError> {
-        let refuse = |why: &str| unavailable(format!("{what}: {why}"));
-        let url = Url::parse(text).map_err(|error| refuse(&error.to_string()))?;
-        match url.scheme() {
-            "https" => Ok(url),
-            "http" if self.allow_http || is_loopback(&url) => Ok(url),
-            "http" => Err(refuse("http is for loopback addresses, unless allow_http is set")),
-            _ => Err(refuse("only https is asked")),
-        }
-    }
-}
-
-/// A form with `parameters`, and what proves which client sends it.
-fn authenticated(login: &Login, parameters: &[(&str, &str)]) -> Result<(HeaderMap, String), ProviderError> {
-    let mut form = Serializer::new(String::new());
-    form.extend_pairs(parameters);
-    let mut headers = HeaderMap::new();
-    match &login.authentication {
-        ClientAuthentication::None => drop(form.append_pair("client_id", &login.client_id)),
-        ClientAuthentication::Post(secret) => {
-            form.append_pair("client_id", &login.client_id).append_pair("client_secret", secret.expose());
-        }
-        ClientAuthentication::Basic(secret) => {
-            headers.insert(AUTHORIZATION, basic(&login.client_id, secret.expose())?);
-        }
-    }
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-    Ok((headers, form.finish()))
-}
-
-/// A Basic credential, both halves form-encoded (RFC 6749, section 2.3.1) by the WHATWG serializer.
-fn basic(id: &str, secret: &str) -> Result<HeaderValue, ProviderError> {
-    let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
-    let value = format!("Basic {}", STANDARD.encode(format!("{}:{}", encoded(id), encoded(secret))));
-    let mut value = HeaderValue::try_from(value).map_err(|_| unavailable("the client secret cannot be sent"))?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 /// What the issuer says when it says no. Only an answer that is one counts as a refusal; all else is a broken issuer.

@@ -32,7 +32,7 @@ const PART: u32 = 5;
 const GRACE: Duration = Duration::from_secs(10);
 /// How long a replica has the claim on a session: longer than a refresh can take, as every question to the issuer has a
 /// deadline. Also how long the others wait for it.
-const CLAIM: Duration = Duration::from_secs(20);
+const CLAIM: Duration = Duration::from_secs(30);
 /// How often they look.
 const LOOK: Duration = Duration::from_millis(40);
 /// Results that are held at once; beyond that the oldest are let go early.
@@ -169,7 +169,7 @@ impl Login {
         let name = &*self.settings.name;
         let Some(token) = &session.tokens.refresh else { return Outcome::Over };
         let grant = [("grant_type", "refresh_token"), ("refresh_token", token.as_str())];
-        let answer = match self.provider.redeem(&self.settings, &grant).await {
+        let answer = match self.provider.redeem(&grant).await {
             Ok(answer) => answer,
             Err(error @ ProviderError::Unavailable(_)) => {
                 tracing::warn!(login = name, %error, "a session could not be refreshed");

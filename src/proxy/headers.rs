@@ -311,17 +311,6 @@ pub fn is_websocket(headers: &HeaderMap) -> bool {
     is_only(headers, &header::UPGRADE, "websocket")
 }
 
-/// Whether a `101` names no subprotocol, or one of those that were offered.
-#[must_use]
-pub fn chooses_from(headers: &HeaderMap, offered: &[HeaderValue]) -> bool {
-    let mut chosen = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
-    match (chosen.next(), chosen.next()) {
-        (None, _) => true,
-        (Some(one), None) => offered.iter().flat_map(members).any(|offer| offer == one.as_bytes().trim_ascii()),
-        (Some(_), Some(_)) => false,
-    }
-}
-
 /// The two fields of a WebSocket handshake, the same in request and response (RFC 6455 section 4).
 pub fn ask_for_websocket(headers: &mut HeaderMap) {
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));

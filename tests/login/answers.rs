@@ -13,8 +13,7 @@ fn login_with(world: &World, faults: &[&str]) -> u16 {
     let answer = answer_for(world, &mut browser, "/x");
     let status = browser.step("GET", &answer, "").status;
     assert_eq!(World::session_cookie(&browser).is_some(), status == 303, "{faults:?}");
-    let clear = Request::new("DELETE", "/faults").host("127.0.0.1").send(world.gateway.authority_control());
-    assert_eq!(clear.status, 200);
+    assert_eq!(world.control("DELETE", "/faults", "").status, 200);
     status
 }
 

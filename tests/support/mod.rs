@@ -18,6 +18,7 @@ pub mod redis;
 pub mod tls;
 pub mod token;
 pub mod upstream;
+pub mod world;
 
 use std::sync::OnceLock;
 use std::time::Duration;

@@ -83,8 +83,9 @@ table! {
         client_id: NonEmpty => required,
         /// The client secret of the gateway at the issuer, for `basic` and `post`.
         client_secret: SecretSource,
-        /// How the gateway authenticates: `basic`, `post`, `private_key_jwt` or `mtls`.
-        auth: IntrospectionAuth = "basic",
+        /// How the gateway authenticates: `basic`, `post`, `private_key_jwt` or `mtls`. Without it and without a secret,
+        /// `private_key` means `private_key_jwt`, and with `certificate` `mtls`.
+        auth: ClientAuthWord = "basic",
         /// PEM file with the gateway's private key, for `private_key_jwt` and `mtls`.
         private_key: FilePath,
         /// The `kid` by which the issuer knows the key of `private_key_jwt`.
@@ -107,8 +108,8 @@ table! {
 }
 
 words! {
-    /// How the gateway authenticates at the introspection endpoint.
-    IntrospectionAuth {
+    /// How the gateway shows an issuer which client it is.
+    ClientAuthWord {
         /// `client_secret_basic`
         Basic = "basic",
         /// `client_secret_post`

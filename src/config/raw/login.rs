@@ -1,5 +1,6 @@
 //! `[logins.*]` and `[sessions]`
 
+use super::issuer::ClientAuthWord;
 use crate::config::read::List;
 use crate::config::table::{table, words};
 use crate::config::word::names::{FilePath, NonEmpty, Scope};
@@ -14,12 +15,17 @@ table! {
         issuer: NonEmpty => required,
         /// The client id of the gateway at the issuer.
         client_id: NonEmpty => required,
-        /// The client secret. Without it the gateway is a public client.
+        /// The client secret of the gateway at the issuer, for `basic` and `post`.
         client_secret: SecretSource,
-        /// How the gateway shows its secret: `basic` or `post`.
-        auth: AuthWord = "basic",
-        /// PEM file with the private key for `private_key_jwt`.
-        private_key: FilePath => later,
+        /// How the gateway authenticates: `basic`, `post`, `private_key_jwt` or `mtls`. Without it and without a secret,
+        /// `private_key` means `private_key_jwt`, and with `certificate` `mtls`; with none of them, it is a public client.
+        auth: ClientAuthWord = "basic",
+        /// PEM file with the gateway's private key, for `private_key_jwt` and `mtls`.
+        private_key: FilePath,
+        /// The `kid` by which the issuer knows the key of `private_key_jwt`.
+        key_id: NonEmpty,
+        /// PEM file with the gateway's certificate chain, for `mtls`.
+        certificate: FilePath,
         /// The scopes to ask for; `openid` is always among them. `offline_access` gets a refresh token from most issuers.
         scopes: List<Scope>,
         /// The origin by which browsers know the application: https, or http on this machine. It alone decides the redirect
@@ -36,16 +42,6 @@ table! {
         session_claims: List<NonEmpty>,
         /// How the issuer answers: `query` or `form_post`.
         response_mode: ResponseMode = "query",
-    }
-}
-
-words! {
-    /// How the gateway shows its client secret to the issuer.
-    AuthWord {
-        /// In the Authorization header.
-        Basic = "basic",
-        /// In the form.
-        Post = "post",
     }
 }
 

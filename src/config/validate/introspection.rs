@@ -1,9 +1,9 @@
 //! `[issuers.NAME.introspection]`
 
 use super::Check;
-use super::files::Inline;
-use crate::config::diagnostic::{Code, Diagnostic, Span};
-use crate::config::model::{AnswerForm, ClientAuth, Introspection};
+use super::own_client::own_client;
+use crate::config::diagnostic::{Code, Diagnostic};
+use crate::config::model::{AnswerForm, Introspection};
 use crate::config::raw::issuer as raw;
 use crate::config::table::Field;
 
@@ -16,7 +16,10 @@ pub fn introspection(issuer: &raw::Issuer, check: &mut Check<'_, '_>) -> Option<
         Field::Broken => return None,
     };
     let (raw, header) = table;
-    let auth = client_auth(raw, header, check);
+    let auth = own_client(&raw.into(), header, check);
+    if raw.auth.get() == Some(&raw::ClientAuthWord::Mtls) {
+        refuse_cleartext(raw, check);
+    }
     Some(Some(Introspection {
         endpoint: match &raw.endpoint {
             Field::Absent => None,
@@ -43,64 +46,6 @@ fn without_table(issuer: &raw::Issuer, check: &mut Check<'_, '_>) -> Option<Opti
     let help = "add a table [issuers.NAME.introspection] with `client_id` and how the gateway authenticates";
     check.report(Diagnostic::new(Code::MissingKey, message).at(key, "").help(help));
     None
-}
-
-fn client_auth(raw: &raw::Introspection, header: &Span, check: &mut Check<'_, '_>) -> Option<ClientAuth> {
-    let auth = *raw.auth.get()?;
-    let needs = needs(auth);
-    let keys = [
-        ("client_secret", raw.client_secret.is_absent(), raw.client_secret.key()),
-        ("private_key", raw.private_key.is_absent(), raw.private_key.key()),
-        ("key_id", raw.key_id.is_absent(), raw.key_id.key()),
-        ("certificate", raw.certificate.is_absent(), raw.certificate.key()),
-    ];
-    for (name, absent, key) in keys {
-        match (needs.contains(&name), key) {
-            (true, _) if absent => {
-                let message = format!("`auth = \"{}\"` needs the key `{name}`", auth.as_str());
-                let place = raw.auth.written().map_or(header, |(_, span)| span);
-                check.report(Diagnostic::new(Code::ClientAuth, message).at(place, "").help(way_out(name)));
-            }
-            (false, Some(key)) if !(name == "key_id" && auth == raw::IntrospectionAuth::PrivateKeyJwt) => {
-                let message = format!("`{name}` has no effect: `auth = \"{}\"` does not use it", auth.as_str());
-                let diagnostic = Diagnostic::new(Code::NoEffect, message).at(key, "");
-                check.report(diagnostic.help("remove it, or write the `auth` that uses it"));
-            }
-            _ => {}
-        }
-    }
-    let secret = check.secret(&raw.client_secret, Inline::Warned);
-    let private_key = check.private_key(&raw.private_key);
-    let certificate = check.certificates(&raw.certificate);
-    match auth {
-        raw::IntrospectionAuth::Basic => secret.map(ClientAuth::Basic),
-        raw::IntrospectionAuth::Post => secret.map(ClientAuth::Post),
-        raw::IntrospectionAuth::PrivateKeyJwt => {
-            let key_id = raw.key_id.get().map(|key_id| key_id.0.clone());
-            private_key.map(|private_key| ClientAuth::PrivateKeyJwt { private_key, key_id })
-        }
-        raw::IntrospectionAuth::Mtls => {
-            refuse_cleartext(raw, check);
-            let (certificate, private_key) = certificate.zip(private_key)?;
-            Some(ClientAuth::Mtls { certificate, private_key })
-        }
-    }
-}
-
-const fn needs(auth: raw::IntrospectionAuth) -> &'static [&'static str] {
-    match auth {
-        raw::IntrospectionAuth::Basic | raw::IntrospectionAuth::Post => &["client_secret"],
-        raw::IntrospectionAuth::PrivateKeyJwt => &["private_key"],
-        raw::IntrospectionAuth::Mtls => &["certificate", "private_key"],
-    }
-}
-
-fn way_out(key: &str) -> &'static str {
-    match key {
-        "client_secret" => "add `client_secret = { file = \"...\" }` or `{ env = \"...\" }`",
-        "private_key" => "add `private_key = \"...\"`, a PEM file",
-        _certificate => "add `certificate = \"...\"`, a PEM file that the issuer knows",
-    }
 }
 
 /// A certificate is shown in a TLS handshake, and http has none.

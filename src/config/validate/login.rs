@@ -5,13 +5,14 @@ use std::sync::Arc;
 use url::Url;
 
 use super::files::Inline;
+use super::own_client::own_client;
 use super::{Check, Named};
 use crate::config::diagnostic::{Code, Diagnostic, Span};
-use crate::config::model::{ClientAuthentication, Login, SessionStore, Sessions};
+use crate::config::model::{Login, SessionStore, Sessions};
 use crate::config::raw::{Root, login as raw};
-use crate::config::read::List;
+use crate::config::read::{At, List};
 use crate::config::table::Field;
-use crate::config::word::names::NonEmpty;
+use crate::config::word::names::{Name, NonEmpty};
 use crate::config::word::url::is_loopback;
 
 /// Below which callbacks are; nothing else of an application is.
@@ -28,13 +29,13 @@ pub fn logins(root: &Root, check: &mut Check<'_, '_>) -> Option<Vec<Login>> {
     callbacks_differ(entries.iter().map(|(_, login)| &login.value), check);
     let logins: Vec<_> = entries
         .iter()
-        .map(|(name, table)| login(&name.value.0, &table.value, &issuers, matches!(root.issuers, Field::Broken), check))
+        .map(|(name, table)| login(name, &table.value, &issuers, matches!(root.issuers, Field::Broken), check))
         .collect();
     logins.into_iter().collect()
 }
 
 fn login(
-    name: &str,
+    name: &At<Name>,
     raw: &raw::Login,
     issuers: &[&str],
     issuers_broken: bool,
@@ -47,18 +48,17 @@ fn login(
         }
         _ => None,
     };
-    let authentication = authentication(raw, check);
-    check.private_key(&raw.private_key);
+    let auth = own_client(&raw.into(), &name.span, check);
     refuse_cleartext(raw, check);
     let callback = callback(raw, check);
     let mut scopes = vec!["openid".to_owned()];
     let written = raw.scopes.get().map_or(&[][..], |list| &list.0);
     scopes.extend(written.iter().map(|scope| scope.value.0.clone()).filter(|scope| scope != "openid"));
     Some(Login {
-        name: Arc::from(name),
+        name: Arc::from(&*name.value.0),
         issuer: issuer?,
         client_id: raw.client_id.get()?.0.clone(),
-        authentication: authentication?,
+        auth: auth?,
         scopes,
         public_url: raw.public_url.get()?.text.clone(),
         callback: callback?,
@@ -71,19 +71,6 @@ fn login(
 
 fn texts(list: &Field<List<NonEmpty>>) -> Vec<String> {
     list.get().map_or_else(Vec::new, |list| list.0.iter().map(|text| text.value.0.clone()).collect())
-}
-
-fn authentication(raw: &raw::Login, check: &mut Check<'_, '_>) -> Option<ClientAuthentication> {
-    let secret = check.secret(&raw.client_secret, Inline::Warned);
-    if let (Field::Absent, Some((_, span))) = (&raw.client_secret, raw.auth.written()) {
-        let message = "`auth` has no effect: the login has no `client_secret`";
-        check.report(Diagnostic::new(Code::NoEffect, message).at(span, "").help("add the secret, or remove `auth`"));
-    }
-    match (&raw.client_secret, raw.auth.get()?) {
-        (Field::Absent, _) => Some(ClientAuthentication::None),
-        (_, raw::AuthWord::Basic) => secret.map(ClientAuthentication::Basic),
-        (_, raw::AuthWord::Post) => secret.map(ClientAuthentication::Post),
-    }
 }
 
 /// Cookies of an http application can be read and planted on the way; and by http a browser would not keep the cookie

@@ -6,7 +6,6 @@ use http::HeaderName;
 
 use super::overlap::{self, Seen};
 use super::rule::{self, Sets};
-use super::token_from::token_from;
 use super::{Check, Named, refuse_repeats};
 use crate::config::diagnostic::{Code, Diagnostic, Span};
 use crate::config::model::{Access, Bind, Credential, PolicyTest, Route};
@@ -154,7 +153,6 @@ fn route<'a>(
     one_introspects(name, at, rule.as_ref().map(|(issuers, _)| &issuers[..]), names, check);
     let strip_prefix = strip_prefix(raw, check);
     let resource = resource(raw, check);
-    let token_from = token_from(raw, check);
     let login = login(raw, rule.as_ref().map(|(issuers, _)| &issuers[..]), names, check);
     let access = match raw.access.get()? {
         raw::AccessKind::Token => Access::Token,
@@ -178,7 +176,6 @@ fn route<'a>(
                 raw::BindWord::Mtls => Bind::Mtls,
             }),
         },
-        token_from: token_from?,
         credential: credential?,
         strip_prefix,
         resource,

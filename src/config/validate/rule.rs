@@ -126,7 +126,6 @@ pub fn written(raw: &raw::Route) -> impl Iterator<Item = (&'static str, &Span)> 
         ("min_remaining_life", raw.min_remaining_life.key()),
         ("max_total_life", raw.max_total_life.key()),
         ("bind", raw.bind.key()),
-        ("token_from", raw.token_from.key()),
         ("login", raw.login.key()),
     ];
     keys.into_iter().filter_map(|(name, key)| key.map(|key| (name, key)))

@@ -70,32 +70,6 @@ impl Text for Name {
     }
 }
 
-/// What a token is found by: the name of a query parameter, a subprotocol or a cookie. No character in it has to be escaped
-/// in any of them.
-#[derive(Debug, Clone)]
-pub struct TokenPlace(pub String);
-
-impl Text for TokenPlace {
-    const EXPECTED: &'static str = "a text with a name, such as \"access_token\"";
-
-    fn parse(text: &str) -> Result<Self, Refusal> {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~');
-        let help = "letters, digits, `-`, `_`, `.` and `~`";
-        match text.char_indices().find(|(_, c)| !allowed(*c)) {
-            Some((at, c)) => {
-                let message = format!("{c:?} does not belong into the name");
-                Err(Refusal::new(Code::BadName, message, help).at(at..at + c.len_utf8()))
-            }
-            None if text.is_empty() => Err(Refusal::new(Code::BadName, "a name has at least one character", help)),
-            None => Ok(Self(text.to_owned())),
-        }
-    }
-
-    fn hints() -> Json {
-        json!({ "pattern": "^[A-Za-z0-9._~-]+$" })
-    }
-}
-
 /// One scope token (RFC 6749, section 3.3).
 #[derive(Debug, Clone)]
 pub struct Scope(pub String);

@@ -9,15 +9,7 @@ use crate::config::diagnostic::Code;
 use crate::config::model::{Origin, Scheme};
 use crate::config::read::{Refusal, Text};
 
-/// Whether a URL leads to this machine, whatever the network does: a loopback address, or `localhost`.
-pub fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        None => false,
-    }
-}
+pub use crate::fetch::is_loopback;
 
 /// An absolute http or https URL without user information and fragment, parsed, and as it was written.
 #[derive(Debug, Clone)]

@@ -43,7 +43,7 @@ use super::Rejection;
 use super::cache::Epoch;
 use super::claims::Claims;
 use super::envelope::{MAX_TOKEN_BYTES, malformed};
-use super::jwks::discovery::{Discovery, Member};
+use super::jwks::discovery::Discovery;
 use super::jwks::{Keeper, schedule};
 use super::signer::SignerError;
 use crate::clock::{Clock, UnixTime};
@@ -146,7 +146,7 @@ impl Settings {
     /// Whether it names files, whose content may change without it.
     fn names_files(&self) -> bool {
         let ours = match self.introspection.auth {
-            ClientAuth::Basic(_) | ClientAuth::Post(_) => false,
+            ClientAuth::None | ClientAuth::Basic(_) | ClientAuth::Post(_) => false,
             ClientAuth::PrivateKeyJwt { .. } | ClientAuth::Mtls { .. } => true,
         };
         ours || self.ca_file.is_some()
@@ -291,7 +291,8 @@ impl std::fmt::Debug for Introspector {
 async fn search(core: Arc<Core>) {
     let mut failures = 0;
     loop {
-        let found = core.settings.discovery.find(core.fetch.as_ref(), Member::IntrospectionEndpoint).await;
+        let certificate = core.question.shows_certificate();
+        let found = core.settings.discovery.find(core.fetch.as_ref(), "introspection_endpoint", certificate).await;
         let pause = match found {
             Ok(url) => {
                 failures = 0;

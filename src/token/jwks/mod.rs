@@ -18,7 +18,7 @@
 //! [`Keeper::refresh`] says so.
 
 mod desk;
-pub(super) mod discovery;
+pub mod discovery;
 mod refresh;
 pub(super) mod schedule;
 pub(super) mod source;
@@ -49,6 +49,7 @@ use crate::clock::{Clock, UnixTime};
 use crate::config::model::Issuer;
 use crate::fetch::Fetch;
 
+pub use self::source::Failure;
 pub use self::status::{FetchResult, State, Status};
 
 /// How long a request waits for keys, whatever it waits for.

@@ -13,7 +13,7 @@ use tokio::io::AsyncReadExt as _;
 use url::Url;
 
 use super::FetchResult;
-use super::discovery::{Discovery, Member};
+use super::discovery::Discovery;
 use super::schedule;
 use crate::config::model::KeySource;
 use crate::fetch::{Fault, Fetch, FetchError, Request, Response};
@@ -36,13 +36,13 @@ pub(super) struct Haul {
     pub(super) lifetime: Duration,
 }
 
-/// Why an attempt brought no keys.
+/// Why an attempt brought no keys, or no metadata.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::token) struct Failure {
+pub struct Failure {
     /// For metrics; never `Ok`.
-    pub(in crate::token) result: FetchResult,
+    pub result: FetchResult,
     /// For operators, one line.
-    pub(in crate::token) detail: String,
+    pub detail: String,
 }
 
 impl Failure {
@@ -50,7 +50,8 @@ impl Failure {
         Self { result, detail: detail.into() }
     }
 
-    pub(super) fn invalid(detail: impl Into<String>) -> Self {
+    /// An answer that says nothing of use.
+    pub fn invalid(detail: impl Into<String>) -> Self {
         Self::new(FetchResult::Invalid, detail)
     }
 }
@@ -86,7 +87,7 @@ impl Source {
         let url = match &self.keys {
             KeySource::File(path) => return self.read(path).await,
             KeySource::Uri(uri) => self.discovery.permitted("jwks_uri", uri)?,
-            KeySource::Discovery => self.discovery.find(fetch, Member::JwksUri).await?,
+            KeySource::Discovery => self.discovery.find(fetch, "jwks_uri", false).await?,
         };
         let response = get(fetch, url.clone(), "application/jwk-set+json, application/json").await?;
         let keys = usable(&response.body).map_err(|why| Failure::invalid(format!("{url}: {why}")))?;
