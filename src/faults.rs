@@ -5,15 +5,9 @@
 //! It promises that an [`Order`] makes sense: its fault can happen at its place, and it has no detail that would mean
 //! nothing. A wrong value is the right one with `1` behind it, so that a comparison of beginnings is caught too.
 
-use std::fmt;
-use std::num::NonZeroU32;
-use std::time::Duration;
+mod order;
 
-/// Longest wait that can be ordered.
-pub const MAX_DELAY: Duration = Duration::from_secs(600);
-
-/// Statuses that an answer can be ordered to have.
-pub const STATUSES: std::ops::RangeInclusive<u16> = 200..=599;
+pub use order::{Details, MAX_DELAY, Order, STATUSES, Unfit};
 
 /// One line of the table.
 #[derive(Debug, PartialEq, Eq)]
@@ -50,6 +44,8 @@ pub enum Edit {
     Expire,
     /// `nbf` and `iat` are in an hour, `exp` an hour later.
     Postpone,
+    /// `auth_time` is an hour earlier.
+    SignInEarlier,
     /// A `nonce` that does not belong there.
     AddNonce,
     /// Another event in `events`.
@@ -223,6 +219,13 @@ pub const ALL: &[Fault] = &[
         &[IdToken, RefreshedIdToken, LogoutToken],
         "`aud` names `https://other.example` too, and `azp` the right one",
     ),
+    edit("wrong_acr", Edit::Append("acr"), &[IdToken, RefreshedIdToken], "`acr` with 1 behind it"),
+    edit(
+        "old_auth_time",
+        Edit::SignInEarlier,
+        &[IdToken, RefreshedIdToken],
+        "`auth_time` is an hour earlier than the sign-in",
+    ),
     edit("wrong_event", Edit::OtherEvent, &[LogoutToken], "`events` has another event only"),
     edit(
         "missing_iss",
@@ -243,6 +246,7 @@ pub const ALL: &[Fault] = &[
     edit("missing_nonce", Edit::Remove("nonce"), &[IdToken], "no `nonce`"),
     edit("missing_at_hash", Edit::Remove("at_hash"), &[IdToken, RefreshedIdToken], "no `at_hash`"),
     edit("missing_c_hash", Edit::Remove("c_hash"), &[IdToken], "no `c_hash`"),
+    edit("missing_auth_time", Edit::Remove("auth_time"), &[IdToken, RefreshedIdToken], "no `auth_time`"),
     edit("missing_events", Edit::Remove("events"), &[LogoutToken], "no `events`"),
     edit("missing_state", Edit::Remove("state"), &[AuthorizationResponse], "no `state`"),
     edit("missing_access_token", Edit::Remove("access_token"), ANSWERS, "no `access_token`"),
@@ -261,6 +265,12 @@ pub const ALL: &[Fault] = &[
         Edit::Remove("authorization_response_iss_parameter_supported"),
         &[Discovery],
         "the metadata do not say that answers have `iss`",
+    ),
+    edit(
+        "unannounced_par",
+        Edit::Remove("pushed_authorization_request_endpoint"),
+        &[Discovery],
+        "the metadata do not say where requests are pushed",
     ),
     edit("added_nonce", Edit::AddNonce, &[LogoutToken, RefreshedIdToken], "a `nonce` that does not belong there"),
     edit("expired", Edit::Expire, TIMED, "`exp` was an hour ago"),
@@ -315,104 +325,6 @@ impl Fault {
     }
 }
 
-/// A fault that is to be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Order {
-    /// What.
-    pub fault: &'static Fault,
-    /// Where.
-    pub place: Place,
-    /// How often, then never more; `None`: until it is taken back.
-    pub count: Option<NonZeroU32>,
-    /// How long `slow` takes; nothing else has it.
-    pub delay: Option<Duration>,
-    /// The status of `status` and `html`; nothing else has it.
-    pub status: Option<u16>,
-}
-
-/// What an order says beside its fault.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Details {
-    /// Where.
-    pub place: Option<Place>,
-    /// How often.
-    pub count: Option<NonZeroU32>,
-    /// How long.
-    pub delay: Option<Duration>,
-    /// With which status.
-    pub status: Option<u16>,
-}
-
-/// An order that means nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unfit {
-    /// The fault cannot happen there.
-    Place(&'static Fault, Place),
-    /// Only `slow` has a delay.
-    Delay(&'static Fault),
-    /// It is longer than [`MAX_DELAY`].
-    LongDelay,
-    /// Only `status` and `html` have a status.
-    Status(&'static Fault),
-    /// It is not one of [`STATUSES`].
-    OddStatus(u16),
-}
-
-impl fmt::Display for Unfit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Place(fault, place) => {
-                let places = fault.place_words().join(", ");
-                write!(f, "{} cannot happen at {}; it can at: {places}", fault.word, place.word())
-            }
-            Self::Delay(fault) => write!(f, "{} has no delay; slow has", fault.word),
-            Self::LongDelay => write!(f, "a delay has {} s at most", MAX_DELAY.as_secs()),
-            Self::Status(fault) => write!(f, "{} has no status; status and html have", fault.word),
-            Self::OddStatus(status) => {
-                write!(f, "{status} is not a status from {} to {}", STATUSES.start(), STATUSES.end())
-            }
-        }
-    }
-}
-
-impl Order {
-    /// An order that makes sense.
-    ///
-    /// # Errors
-    /// When it would not.
-    pub fn new(fault: &'static Fault, details: Details) -> Result<Self, Unfit> {
-        let place = details.place.or(fault.places.first().copied()).unwrap_or(Token);
-        if !fault.places.contains(&place) {
-            return Err(Unfit::Place(fault, place));
-        }
-        let (usual_delay, usual_status) = match fault.act {
-            Act::Obstruct(Obstruct::Slow) => (Some(Duration::from_secs(5)), None),
-            Act::Obstruct(Obstruct::Status) => (None, Some(503)),
-            Act::Obstruct(Obstruct::Html) => (None, Some(200)),
-            Act::Obstruct(Obstruct::Garbage | Obstruct::InvalidGrant) | Act::Edit(_) | Act::Forge(_) => (None, None),
-        };
-        match (details.delay, details.status) {
-            (Some(_), _) if usual_delay.is_none() => Err(Unfit::Delay(fault)),
-            (Some(delay), _) if delay > MAX_DELAY => Err(Unfit::LongDelay),
-            (_, Some(_)) if usual_status.is_none() => Err(Unfit::Status(fault)),
-            (_, Some(status)) if !STATUSES.contains(&status) => Err(Unfit::OddStatus(status)),
-            (delay, status) => Ok(Self {
-                fault,
-                place,
-                count: details.count,
-                delay: delay.or(usual_delay),
-                status: status.or(usual_status),
-            }),
-        }
-    }
-}
-
-impl fmt::Display for Order {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at {}", self.fault.word, self.place.word())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -430,23 +342,5 @@ mod tests {
         }
         assert!(Place::ALL.iter().all(|place| Place::named(place.word()) == Some(*place)));
         assert_eq!((Fault::named("Slow"), Place::named("")), (None, None));
-    }
-
-    #[test]
-    fn an_order_makes_sense_or_is_none() {
-        let order = |word: &str, details| Order::new(Fault::named(word).unwrap(), details);
-        let usual = Details::default();
-        let html = order("html", usual).unwrap();
-        assert_eq!((html.place, html.status, html.to_string()), (Token, Some(200), "html at token".to_owned()));
-        assert_eq!(order("status", Details { status: Some(599), ..usual }).unwrap().status, Some(599));
-        let jwks = Details { place: Some(Jwks), ..usual };
-        assert_eq!(order("slow", jwks).unwrap().place, Jwks);
-        assert!(matches!(order("wrong_aud", jwks), Err(Unfit::Place(_, Jwks))));
-        let delay = |delay| Details { delay: Some(delay), ..usual };
-        assert!(matches!(order("html", delay(Duration::ZERO)), Err(Unfit::Delay(_))));
-        assert!(order("slow", delay(MAX_DELAY)).is_ok());
-        assert_eq!(order("slow", delay(MAX_DELAY + Duration::from_millis(1))), Err(Unfit::LongDelay));
-        assert!(matches!(order("slow", Details { status: Some(500), ..usual }), Err(Unfit::Status(_))));
-        assert_eq!(order("status", Details { status: Some(199), ..usual }), Err(Unfit::OddStatus(199)));
     }
 }

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails like the test itself")]
 
+#[path = "authority/attacks.rs"]
+mod attacks;
 #[path = "authority/authorize_refusals.rs"]
 mod authorize_refusals;
 #[path = "authority/certification/mod.rs"]
@@ -24,6 +26,10 @@ mod flow_page;
 mod flows;
 #[path = "authority/harness.rs"]
 mod harness;
+#[path = "authority/promises.rs"]
+mod promises;
+#[path = "authority/races.rs"]
+mod races;
 #[path = "authority/refusals.rs"]
 mod refusals;
 #[path = "authority/sample_api.rs"]

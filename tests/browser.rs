@@ -1,17 +1,28 @@
-//! The pages of the authority in a real browser: headless Chromium signs in, agrees, refuses, signs out and walks every
-//! flow of the flow page, as `tests/interop/browser-scenarios.mjs` tells it to. `tests/run` installs what it needs.
+//! Pages in a real browser, headless Chromium. Here it signs in at the authority, agrees, refuses, signs out and walks every
+//! flow of the flow page, as `tests/interop/browser-scenarios.mjs` tells it to; `browser/logins.rs` has the logins of the
+//! gateway, `browser/oidc_provider.rs` the same at another issuer, `browser/spa.rs` the single-page application of the
+//! examples, `browser/command_line.rs` what `tollgate token` shows. `tests/run` installs what it needs.
 //!
 //! With `TOLLGATE_SCREENSHOTS=1` in the environment the pages are kept as pictures in `target/screenshots`.
 
+#[path = "browser/command_line.rs"]
+mod command_line;
+#[path = "browser/logins.rs"]
+mod logins;
+#[path = "browser/oidc_provider.rs"]
+mod oidc_provider;
+#[path = "browser/spa.rs"]
+mod spa;
 mod support;
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use support::client::Conn;
 use support::gateway::Gateway;
+use support::process;
 use support::upstream::nobody;
 
 /// The example of the documentation, with an application that answers, on ports of its own.
@@ -33,19 +44,30 @@ fn browse(scenario: &str) {
     let (authority, application) = (nobody(), nobody());
     let gateway = Gateway::listening(&config(authority, application));
     gateway.until("the authority listens", || Conn::try_open(authority).ok());
+    let settings = json!({ "issuer": format!("http://{authority}"), "client": format!("http://{application}") });
+    play(scenario, settings, &gateway);
+}
+
+/// The status of `browser.mjs` when its browser has stopped answering.
+const STUCK: i32 = 75;
+
+/// Has Chromium play a scenario. A browser that stops answering, which says nothing of the pages, is started anew, once.
+#[track_caller]
+#[expect(clippy::print_stderr, reason = "that a browser had to be started anew must not go by unseen")]
+fn play(scenario: &str, mut settings: Value, gateway: &Gateway) {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let interop = here.join("tests/interop");
     assert!(interop.join("node_modules/playwright-core").exists(), "run tests/run, or `npm ci` in tests/interop");
-    let shots = std::env::var_os("TOLLGATE_SCREENSHOTS").map(|_| here.join("target/screenshots"));
-    let settings = json!({
-        "issuer": format!("http://{authority}"),
-        "client": format!("http://{application}"),
-        "chromium": chromium(),
-        "screenshots": shots,
-    });
+    settings["chromium"] = json!(chromium());
+    settings["screenshots"] = json!(std::env::var_os("TOLLGATE_SCREENSHOTS").map(|_| here.join("target/screenshots")));
     let mut node = Command::new("node");
     node.arg(interop.join("browser.mjs")).arg(scenario).env("TOLLGATE_BROWSER", settings.to_string());
-    let output = node.stdin(Stdio::null()).output().expect("node runs; tests/run installs it");
+    let mut run = || process::output(&mut node).expect("node runs; tests/run installs it");
+    let mut output = run();
+    if output.status.code() == Some(STUCK) {
+        eprintln!("{scenario}, once more: {}", String::from_utf8_lossy(&output.stdout));
+        output = run();
+    }
     let (said, cried) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{scenario}: {}\n{said}{cried}{}", output.status, gateway.logs());
 }

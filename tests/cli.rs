@@ -154,12 +154,16 @@ fn serve_refuses_what_check_refuses() {
 }
 
 #[test]
-fn serve_says_when_a_port_is_taken() {
+fn serve_says_why_it_cannot_listen_and_the_way_out() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("bound").to_string();
-    let output = Files::with(&GOOD.replace("127.0.0.1:0", &address)).run("serve", &[]);
-    exits(&output, 3);
-    assert!(text(&output.stderr).contains(&address), "{}", shown(&output));
+    // One of 203.0.113.0/24, which is for documentation, is no address of any machine (RFC 5737).
+    for (address, help) in [(&*address, "help: a program listens there"), ("203.0.113.7:8080", "help: no interface")] {
+        let output = Files::with(&GOOD.replace("127.0.0.1:0", address)).run("serve", &[]);
+        exits(&output, 3);
+        let said = text(&output.stderr);
+        assert!(said.contains(address) && said.contains(help), "{}", shown(&output));
+    }
 }
 
 #[test]

@@ -306,15 +306,34 @@ fn the_container_is_built_from_what_is_there() {
 }
 
 #[test]
-fn the_compose_file_mounts_what_is_there() {
-    let compose = read(&root().join("deploy/compose.yaml"));
-    assert!(!compose.contains('\t'), "YAML has no tabs");
-    let mounts: Vec<&str> =
-        compose.lines().filter_map(|line| line.trim().strip_prefix("- ./")?.split(':').next()).collect();
-    assert!(mounts.len() > 3, "{mounts:?}");
-    for mount in mounts {
-        assert!(root().join("deploy").join(mount).exists(), "{mount}");
+fn the_compose_files_mount_what_is_there() {
+    for (name, least) in [("compose.yaml", 4), ("compose.spa.yaml", 2)] {
+        let compose = read(&root().join("deploy").join(name));
+        assert!(!compose.contains('\t'), "YAML has no tabs");
+        let volumes = compose.lines().filter_map(|line| line.trim().strip_prefix("- "));
+        let mounts: Vec<&str> =
+            volumes.filter(|path| path.starts_with('.')).filter_map(|path| path.split(':').next()).collect();
+        assert!(mounts.len() >= least, "{name}: {mounts:?}");
+        for mount in mounts {
+            assert!(root().join("deploy").join(mount).exists(), "{name}: {mount}");
+        }
     }
+}
+
+/// In containers it is the example, but for where things are.
+#[test]
+fn the_application_in_containers_is_that_of_the_example() {
+    let table = |path: &str| toml::from_str::<toml::Table>(&read(&root().join(path))).expect("TOML");
+    let (mut example, mut deployed) = (table("config/examples/spa.toml"), table("deploy/compose/spa.toml"));
+    for config in [&mut example, &mut deployed] {
+        for part in ["server", "upstreams"] {
+            config.remove(part).expect("it says where things are");
+        }
+        let authority = config["authority"].as_table_mut().expect("a table");
+        authority.remove("listen");
+        authority.remove("allow_remote");
+    }
+    assert_eq!(example, deployed);
 }
 
 #[test]

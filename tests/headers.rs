@@ -278,6 +278,7 @@ fn a_credential_goes_where_the_route_says() {
         ("/private/x", bearer.as_str(), Some(bearer.as_str())),
         ("/drop/x", bearer.as_str(), None),
         ("/optional/x", bearer.as_str(), Some(bearer.as_str())),
+        ("/optional/x", "Basic YTpi", Some("Basic YTpi")),
         ("/public/x", "Basic YTpi", Some("Basic YTpi")),
         ("/public/x", "Bearer garbage", Some("Bearer garbage")),
     ];
@@ -336,6 +337,8 @@ fn nothing_is_smuggled() {
         ("a huge length", post("Content-Length: 99999999999999999999", hidden)),
         ("TE that is not chunked", post("Transfer-Encoding: identity", hidden)),
         ("TE that does not end in chunked", post("Transfer-Encoding: chunked, gzip", hidden)),
+        ("TE that is chunked after another", post("Transfer-Encoding: gzip, chunked", &format!("0\r\n\r\n{hidden}"))),
+        ("TE that is chunked twice", post("Transfer-Encoding: chunked, chunked", &format!("0\r\n\r\n{hidden}"))),
         ("TE with a vertical tab", post("Transfer-Encoding: \u{b}chunked", hidden)),
         ("two TE", post("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity", &format!("0\r\n\r\n{hidden}"))),
         ("a blank before the colon", post("Transfer-Encoding : chunked", &format!("0\r\n\r\n{hidden}"))),

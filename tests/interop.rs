@@ -1,19 +1,21 @@
 //! The gateway between parts that its authors did not write: the npm package `oidc-provider` as Authorization Server,
 //! Debian's nginx as upstream, curl as client and Prometheus as the one who looks. `tests/run` installs them.
 
+#[path = "interop/logins.rs"]
+mod logins;
 mod support;
 
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use support::client::{Conn, Request};
 use support::gateway::Gateway;
+use support::provider::Provider;
 use support::upstream::{Upstream, nobody};
 use support::{PATIENCE, eventually, h2, process, runtime};
 use tempfile::TempDir;
@@ -28,75 +30,6 @@ fn spawn(command: &mut Command) -> Child {
     command.spawn().unwrap_or_else(|error| {
         panic!("cannot start {:?}: {error}; tests/run installs what this suite needs", command.get_program())
     })
-}
-
-/// `oidc-provider`; ends with its standard input.
-struct Provider {
-    child: Child,
-    _alive: ChildStdin,
-    issuer: String,
-    /// The private key of its client `signed`.
-    key: String,
-}
-
-impl Provider {
-    #[track_caller]
-    fn start() -> Self {
-        assert!(here().join("node_modules").exists(), "run tests/run, or `npm ci` in tests/interop");
-        let mut command = Command::new("node");
-        command.arg(here().join("authority.mjs")).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = spawn(&mut command);
-        let alive = child.stdin.take().expect("piped");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("its first line");
-        let ready: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("oidc-provider said {line:?}"));
-        let text = |name: &str| ready[name].as_str().expect("its ready line has it").to_owned();
-        Self { child, _alive: alive, issuer: text("issuer"), key: text("key") }
-    }
-
-    fn address(&self) -> SocketAddr {
-        self.issuer.strip_prefix("http://").and_then(|rest| rest.parse().ok()).expect("a loopback address")
-    }
-
-    /// A token by client credentials, for this resource (RFC 8707) and scope.
-    #[track_caller]
-    fn token(&self, resource: &str, scope: &str) -> String {
-        let form = format!("grant_type=client_credentials&resource={resource}&scope={scope}");
-        let basic = STANDARD.encode("machine:machine-secret");
-        let request = Request::new("POST", "/token")
-            .host(&self.address().to_string())
-            .field("Authorization", &format!("Basic {basic}"))
-            .field("Content-Type", "application/x-www-form-urlencoded")
-            .body(form.as_bytes());
-        let answer = request.send(self.address());
-        let token = answer.json()["access_token"].as_str().map(str::to_owned);
-        token.unwrap_or_else(|| panic!("no token: {} {}", answer.status, answer.text()))
-    }
-
-    /// Ends a token.
-    #[track_caller]
-    fn revoke(&self, token: &str) {
-        let basic = STANDARD.encode("machine:machine-secret");
-        let request = Request::new("POST", "/token/revocation")
-            .host(&self.address().to_string())
-            .field("Authorization", &format!("Basic {basic}"))
-            .field("Content-Type", "application/x-www-form-urlencoded")
-            .body(format!("token={token}").as_bytes());
-        let answer = request.send(self.address());
-        assert_eq!(answer.status, 200, "{}", answer.text());
-    }
-
-    /// New keys; the old ones are no longer published.
-    fn rotate(&self) {
-        let answer = Request::new("POST", "/rotate").body(b"").send(self.address());
-        assert_eq!(answer.status, 200, "{}", answer.text());
-    }
-}
-
-impl Drop for Provider {
-    fn drop(&mut self) {
-        process::end(&mut self.child, Duration::from_secs(3));
-    }
 }
 
 struct Nginx {
@@ -427,7 +360,7 @@ fn prometheus_reads_the_metrics() {
     let page = world.nginx.folder.path().join("metrics");
     std::fs::write(&page, world.gateway.admin_page("/metrics").text()).expect("ours");
     let script = format!("promtool check metrics < '{}'", page.display());
-    let lint = Command::new("sh").args(["-c", &script]).output().expect("sh runs");
+    let lint = process::output(Command::new("sh").args(["-c", &script])).expect("sh runs");
     assert!(lint.status.success(), "promtool: {lint:?}");
     let prometheus = Prometheus::watching(world.gateway.admin());
     let expectations = [

@@ -3,13 +3,41 @@
 
 #[path = "login/answers.rs"]
 mod answers;
+#[path = "login/asks.rs"]
+mod asks;
 #[path = "login/client_auth.rs"]
 mod client_auth;
+#[path = "login/cookies.rs"]
+mod cookies;
+#[path = "login/cross_site.rs"]
+mod cross_site;
+#[path = "login/ends.rs"]
+mod ends;
+#[path = "login/form_post.rs"]
+mod form_post;
+#[path = "login/lives.rs"]
+mod lives;
+#[path = "login/named_bugs.rs"]
+mod named_bugs;
+#[path = "login/pages.rs"]
+mod pages;
 #[path = "login/refresh.rs"]
 mod refresh;
+#[path = "login/refreshing.rs"]
+mod refreshing;
+#[path = "login/rounds.rs"]
+mod rounds;
+#[path = "login/several.rs"]
+mod several;
+#[path = "login/single_page.rs"]
+mod single_page;
+#[path = "login/step_up.rs"]
+mod step_up;
 mod support;
 #[path = "login/threats.rs"]
 mod threats;
+#[path = "login/who_is_redirected.rs"]
+mod who_is_redirected;
 
 use serde_json::json;
 use support::browser::Browser;
@@ -38,7 +66,7 @@ fn a_browser_logs_in_and_comes_back_to_where_it_wanted() {
     assert_eq!(browser.visit(&world.url("/again")).response.status, 200);
     let ours = |name: &&str| name.starts_with("tollgate-") && !name.starts_with("tollgate-authority");
     let names: Vec<_> = browser.cookies.keys().map(|(_, name)| name.as_str()).filter(ours).collect();
-    assert_eq!(names, ["tollgate-web"], "what the login needed on the way is gone");
+    assert_eq!(names, ["tollgate-web", "tollgate-web-round"], "what the login needed on the way is gone");
 }
 
 #[test]
@@ -108,6 +136,30 @@ fn authorization_decides_beside_a_session() {
 }
 
 #[test]
+fn a_token_elsewhere_decides_beside_a_session_as_well() {
+    let from = "[[routes]]\nname = \"both\"\npath = \"/both\"\nupstream = \"app\"\nlogin = \"web\"\n\
+                token_from = { query = \"access_token\", cookie = \"jwt\" }";
+    let (world, mut browser) = (World::with("", from), Browser::default());
+    world.log_in(&mut browser, "/both");
+    world.upstream.drain();
+    for (path, status, code) in [
+        ("/both", 200, ""),
+        ("/both?access_token=x", 401, "malformed_token"),
+        ("/both?access_token=", 400, "bad_credential_syntax"),
+        ("/both?access_token=x&access_token=x", 400, "bad_credential_syntax"),
+    ] {
+        let answer = script(&world, &mut browser, path);
+        assert_eq!(
+            (answer.status, answer.status == 200 || answer.code() == code),
+            (status, true),
+            "{path}: {}",
+            answer.text()
+        );
+        assert_eq!(world.upstream.drain().len(), usize::from(status == 200), "{path}");
+    }
+}
+
+#[test]
 fn open_redirects_stay_at_home() {
     let world = World::start();
     for asked in
@@ -117,6 +169,23 @@ fn open_redirects_stay_at_home() {
         let page = browser.visit(&world.url(&format!("/.tollgate/login?return_to={asked}")));
         let back = browser.sign_in(page, "alice", "wonderland");
         assert_eq!(back.url, world.url("/"), "{asked}");
+    }
+}
+
+#[test]
+fn a_logout_leads_to_places_of_the_application_alone() {
+    let (world, mut browser) = (World::start(), Browser::default());
+    let logout = |target: &str| world.url(&format!("/.tollgate/logout?return_to={target}"));
+    let cases =
+        [("//evil.example", "/"), ("https:%2F%2Fevil.example", "/"), ("/%2Fevil", "/"), ("/public%3Fa", "/public?a")];
+    for (asked, leads_to) in cases {
+        let nobody = browser.step("POST", &logout(asked), "");
+        assert_eq!((nobody.status, nobody.header("location")), (303, Some(leads_to)), "without a session: {asked}");
+        world.log_in(&mut browser, "/x");
+        let page = browser.post(&logout(asked), "");
+        let end = if leads_to == "/" { "/.tollgate/logged-out?state=" } else { leads_to };
+        assert!(page.url.starts_with(&world.url(end)), "{asked}: {}", page.url);
+        assert!(!browser.history.iter().any(|at| at.contains("://evil")), "{asked}: {:?}", browser.history);
     }
 }
 
@@ -155,39 +224,45 @@ fn login_csrf_a_foreign_answer_is_refused_and_an_answer_works_once() {
 #[test]
 fn answers_that_are_not_ours_make_no_session() {
     let world = World::start();
+    let with = |good: &str, name: &str, value: &str| {
+        let (path, query) = good.split_once('?').unwrap();
+        let pairs = url::form_urlencoded::parse(query.as_bytes()).into_owned();
+        let changed = pairs.map(|(found, old)| {
+            let value = if found == name { value.replace('@', &old) } else { old };
+            (found, value)
+        });
+        format!("{path}?{}", url::form_urlencoded::Serializer::new(String::new()).extend_pairs(changed).finish())
+    };
+    let without = |good: &str, name: &str| {
+        let (path, query) = good.split_once('?').unwrap();
+        let kept = query.split('&').filter(|pair| pair.split('=').next() != Some(name));
+        format!("{path}?{}", kept.collect::<Vec<_>>().join("&"))
+    };
+    type Change<'c> = &'c dyn Fn(&str) -> String;
+    let cases: [(&str, u16, Change<'_>); 11] = [
+        ("as it came", 303, &str::to_owned),
+        ("another state", 400, &|good| with(good, "state", "@1")),
+        ("an empty state", 400, &|good| with(good, "state", "")),
+        ("no state", 400, &|good| without(good, "state")),
+        ("two states", 400, &|good| format!("{good}&state=x")),
+        ("two codes", 400, &|good| format!("{good}&code=x")),
+        ("another issuer", 400, &|good| with(good, "iss", "@1")),
+        ("an empty issuer", 400, &|good| with(good, "iss", "")),
+        ("no issuer, though it is announced", 400, &|good| without(good, "iss")),
+        ("another code", 400, &|good| with(good, "code", "@1")),
+        ("denied", 400, &|good| format!("{}&error=access_denied", without(good, "code"))),
+    ];
+    for (what, status, change) in cases {
+        // Each has a login of its own: an answer that was looked at once is used up.
+        let mut browser = Browser::default();
+        let good = answer_for(&world, &mut browser, "/x");
+        let answer = browser.step("GET", &change(&good), "");
+        assert_eq!(answer.status, status, "{what}: {}", answer.text());
+        assert_eq!(World::session_cookie(&browser).is_some(), status == 303, "{what}");
+    }
     let mut browser = Browser::default();
     let good = answer_for(&world, &mut browser, "/x");
-    let cookies = browser.cookies.clone();
     let (path, query) = good.split_once('?').unwrap();
-    let with = |name: &str, value: &str| {
-        let mut pairs: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-        for (found, old) in &mut pairs {
-            if found == name {
-                *old = value.replace('@', old);
-            };
-        }
-        format!("{path}?{}", url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish())
-    };
-    let cases = [
-        (with("state", "@1"), "another state"),
-        (with("state", ""), "no state"),
-        (format!("{good}&state=x"), "two states"),
-        (format!("{good}&code=x"), "two codes"),
-        (with("iss", "@1"), "another issuer"),
-        (with("iss", ""), "no issuer, though it is announced"),
-        (with("code", "@1"), "another code"),
-        (
-            format!("{path}?error=access_denied&{}", query.split('&').find(|pair| pair.starts_with("state=")).unwrap()),
-            "denied",
-        ),
-    ];
-    for (url, what) in cases {
-        let mut browser = Browser { cookies: cookies.clone(), ..Browser::default() };
-        let refused = browser.step("GET", &url, "");
-        assert_eq!(refused.status, 400, "{what}: {}", refused.text());
-        assert_eq!(World::session_cookie(&browser), None, "{what}");
-    }
-    let mut browser = Browser { cookies, ..Browser::default() };
     assert_eq!(browser.step("POST", path, query).status, 405, "posted, and the response mode is query");
     assert!(world.upstream.seen().is_empty());
 }

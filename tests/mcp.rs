@@ -72,7 +72,7 @@ fn example(servers: &Servers, gateway: SocketAddr) -> String {
 /// What a client saw that walked the whole way to the server at `path`.
 #[track_caller]
 fn walk(gateway: SocketAddr, path: &str, scope: &str) -> Value {
-    let output = script(&["walk", &format!("http://{gateway}{path}"), scope]).output().expect("node runs");
+    let output = process::output(&mut script(&["walk", &format!("http://{gateway}{path}"), scope])).expect("node runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).expect("one JSON object")
 }

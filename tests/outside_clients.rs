@@ -41,7 +41,15 @@ impl World {
             .replace("@AUTHORITY@", &authority.to_string())
             .replace("@APACHE@", &apache.to_string())
             .replace("@API@", &api.address.to_string());
-        Self { authority, apache, gateway: Gateway::start(&config), _api: api }
+        let folder = TempDir::new().expect("a temporary folder");
+        let mut key = signer()["key"].clone();
+        for private in ["d", "alg"] {
+            key.as_object_mut().expect("a key").remove(private);
+        }
+        std::fs::write(folder.path().join("signer.jwks"), json!({ "keys": [key] }).to_string()).expect("ours");
+        let gateway = Gateway::listening_in(folder, &config);
+        gateway.wait_ready();
+        Self { authority, apache, gateway, _api: api }
     }
 
     fn issuer(&self) -> String {
@@ -91,7 +99,7 @@ impl World {
 
     #[track_caller]
     fn passes(&self, command: &mut Command, name: &str, checks: usize) {
-        let output = command.stdin(Stdio::null()).output().expect("it runs; tests/run installs it");
+        let output = process::output(command).expect("it runs; tests/run installs it");
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         let passed = out.lines().filter(|line| line.starts_with("PASS ")).count();
         assert!(
@@ -114,6 +122,17 @@ fn post(id: &str) -> Value {
     json!({ "id": id, "auth": "client_secret_post", "secret": format!("{id}-secret") })
 }
 
+/// It signs, with the key of RFC 7515, appendix A.3.
+fn signer() -> Value {
+    let key = json!({
+        "kty": "EC", "crv": "P-256", "alg": "ES256", "kid": "rfc7515-a3",
+        "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+        "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+        "d": "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI",
+    });
+    json!({ "id": "signer", "auth": "private_key_jwt", "id_token_alg": "EdDSA", "key": key })
+}
+
 #[test]
 fn discovery() {
     World::start().node("discovery.mjs", &public("spa"), json!({}), 19);
@@ -130,6 +149,7 @@ fn code_with_pkce() {
     world.node("code.mjs", &basic("web"), json!({ "par": true, "scope": "openid offline_access" }), 7);
     world.node("code.mjs", &public("spa"), json!({ "resource": "https://other.test" }), 6);
     world.node("code.mjs", &odd, json!({}), 7);
+    world.node("code.mjs", &signer(), json!({}), 7);
 }
 
 #[test]
@@ -171,6 +191,12 @@ fn device() {
 }
 
 #[test]
+fn token_exchange() {
+    let options = json!({ "scope": "openid profile orders:read", "exchanger": basic("exchanger") });
+    World::start().node("exchange.mjs", &public("spa"), options, 6);
+}
+
+#[test]
 fn introspection() {
     let world = World::start();
     world.node("introspection.mjs", &public("spa"), json!({}), 11);
@@ -209,6 +235,16 @@ fn oauth4webapi_walks_code_and_judges_the_access_token() {
     world.node("oauth4webapi.mjs", &basic("web"), json!({ "audience": "https://api.test" }), 8);
     let elsewhere = "https://other.test";
     world.node("oauth4webapi.mjs", &public("spa"), json!({ "audience": elsewhere, "resource": elsewhere }), 7);
+    world.node("oauth4webapi.mjs", &signer(), json!({ "audience": "https://api.test" }), 8);
+}
+
+#[test]
+fn oauth4webapi_walks_the_other_flows() {
+    let clients = json!({
+        "machine": basic("machine"), "legacy": basic("legacy"), "tv": public("tv"), "hybrid": basic("hybrid"),
+    });
+    let options = json!({ "scope": "openid offline_access", "clients": clients });
+    World::start().node("oauth4webapi-flows.mjs", &basic("web"), options, 15);
 }
 
 #[test]
@@ -224,6 +260,9 @@ fn authlib() {
     let world = World::start();
     world.authlib("code", &public("spa"), json!({}), 7);
     world.authlib("code", &post("opaque"), json!({}), 7);
+    world.authlib("code", &signer(), json!({}), 7);
+    world.authlib("implicit", &public("implicit"), json!({}), 4);
+    world.authlib("device", &public("tv"), json!({ "scope": "openid profile" }), 4);
     world.authlib("client_credentials", &basic("machine"), json!({ "scope": "orders:read" }), 2);
     world.authlib("password", &basic("legacy"), json!({ "scope": "orders:read" }), 3);
     world.authlib("metadata", &public("spa"), json!({}), 1);
@@ -316,4 +355,19 @@ fn mod_auth_openidc_signs_in_by_id_token() {
 #[test]
 fn mod_auth_openidc_signs_in_by_code_and_id_token() {
     at_apache("code id_token", Some("form_post"), 9);
+}
+
+#[test]
+fn mod_auth_openidc_signs_in_by_id_token_and_token() {
+    at_apache("id_token token", Some("form_post"), 9);
+}
+
+#[test]
+fn mod_auth_openidc_signs_in_by_code_and_token() {
+    at_apache("code token", Some("form_post"), 8);
+}
+
+#[test]
+fn mod_auth_openidc_signs_in_by_all_three() {
+    at_apache("code id_token token", Some("form_post"), 10);
 }

@@ -118,11 +118,7 @@ fn each_rule_lets_in_whom_it_should_and_nobody_else() {
     let mut failures = Vec::new();
     for (name, path, token, wanted) in cases {
         let answer = world.gateway.call(&Request::get(path).bearer(&token.sign()));
-        let code = if answer.status == 200 { "allow".to_owned() } else { answer.code() };
-        let arrived = world.upstream.drain().len();
-        if code != *wanted || arrived != usize::from(code == "allow") {
-            failures.push(format!("- {name}: wanted {wanted}, got {code}, {arrived} upstream"));
-        }
+        failures.extend(world.upstream.misjudged(name, &answer, wanted));
     }
     report(cases.len(), &failures);
 }
@@ -270,6 +266,19 @@ fn programs_can_read_the_effective_rules() {
     assert_eq!(told["effective"][1]["access"], "public");
     let without: Value = serde_json::from_str(&said(&on_file(CHECKED, &["check", "--json"]))).expect("JSON");
     assert_eq!(without.get("effective"), None);
+}
+
+#[test]
+fn the_login_of_a_route_is_told_beside_its_tokens() {
+    let config = "[issuers.people]\nissuer = \"https://login.test\"\n[upstreams.app]\nservers = [\"http://127.0.0.1:9\"]\n\
+        [logins.web]\nissuer = \"people\"\nclient_id = \"web\"\npublic_url = \"https://app.test\"\n\
+        [[routes]]\nname = \"app\"\npath = \"/\"\nupstream = \"app\"\nlogin = \"web\"\nscopes = [\"read\"]";
+    let text = said(&on_file(config, &["check", "--effective"]));
+    assert!(text.contains("\n  access  token\n  login   \"web\"\n  scopes"), "{text}");
+    let told: Value = serde_json::from_str(&said(&on_file(config, &["check", "--effective", "--json"]))).expect("JSON");
+    assert_eq!(told["effective"][0]["login"], "web");
+    let text = said(&on_file(config, &["explain", "GET", "https://app.test/"]));
+    assert!(text.contains("\n  rule      token or session of web: read\n"), "{text}");
 }
 
 #[test]

@@ -8,8 +8,11 @@ use std::time::Duration;
 
 use support::redis::{self, Redis};
 use support::{PATIENCE, eventually, runtime};
-use tollgate::clock::UnixTime;
+use tollgate::clock::{Clock, SystemClock, UnixTime};
 use tollgate::secret::Secret;
+use tollgate::secret::seal::Sealer;
+use tollgate::session::store::{Ends, Key};
+use tollgate::session::{Memory, Session, Shared, Tokens, Who};
 use tollgate::store::{Health, RedisStore, Settings, Store, StoreFault};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -131,6 +134,61 @@ fn a_cluster_carries_messages_from_any_node_to_any_other() {
     eventually("the message", PATIENCE, || {
         wait(one.publish("news", b"hello")).unwrap();
         heard.try_recv().ok().filter(|message| **message == *b"hello")
+    });
+}
+
+fn session(subject: &str, refreshes: u32) -> Arc<Session> {
+    let now = SystemClock::start().now().millis();
+    Arc::new(Session {
+        login: "web".into(),
+        issuer: "https://issuer.test".into(),
+        subject: subject.into(),
+        sid: Some(format!("sid-{subject}")),
+        claims: serde_json::Map::new(),
+        scopes: "openid".into(),
+        tokens: Tokens::default(),
+        began: now,
+        seen: now.into(),
+        refreshes,
+    })
+}
+
+/// Of two who renew a session, whoever comes late changes nothing; and what ended does not come back. So in memory, and at two
+/// replicas of a store.
+#[test]
+fn a_session_is_never_set_back_and_never_comes_back() {
+    use tollgate::session::store::Store;
+    let check = |one: &dyn Store, other: &dyn Store| {
+        let (key, ends) = (Key::of("id"), Ends(SystemClock::start().now().plus(MINUTE)));
+        let held = |store: &dyn Store| wait(store.load(key)).unwrap().map(|session| session.refreshes);
+        wait(one.save(key, session("alice", 0), ends)).unwrap();
+        assert_eq!((held(one), held(other)), (Some(0), Some(0)));
+        assert!(wait(one.replace(key, session("alice", 2), ends)).unwrap());
+        for late in [1, 2] {
+            assert!(!wait(other.replace(key, session("alice", late), ends)).unwrap(), "{late}");
+        }
+        wait(other.touch(key, session("alice", 0), ends)).unwrap();
+        assert_eq!((held(one), held(other)), (Some(2), Some(2)));
+        let who = |subject: &str, sid: &str| Who {
+            issuer: "https://issuer.test".into(),
+            subject: Some(subject.into()),
+            sid: Some(sid.into()),
+        };
+        for nobody in [who("bob", "sid-alice"), who("alice", "sid-bob")] {
+            assert!(wait(other.list(&nobody)).unwrap().is_empty(), "both have to fit: {nobody:?}");
+        }
+        assert_eq!(wait(other.list(&who("alice", "sid-alice"))).unwrap().len(), 1);
+        assert!(wait(other.remove(key)).unwrap().is_some());
+        assert!(!wait(one.replace(key, session("alice", 3), ends)).unwrap());
+        wait(one.touch(key, session("alice", 2), ends)).unwrap();
+        assert_eq!((held(one), held(other)), (None, None));
+    };
+    let memory = Memory::default();
+    check(&memory, &memory);
+    both(|_, store| {
+        let (sealer, store) = (Arc::new(Sealer::new(&[])), Arc::new(store.clone()));
+        let replica = || Shared::new(store.clone(), Arc::clone(&sealer), Arc::new(SystemClock::start()), MINUTE);
+        check(&replica(), &replica());
     });
 }
 

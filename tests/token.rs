@@ -190,7 +190,7 @@ fn what_the_token_endpoint_answers_is_told_plainly() {
                 )
             },
             1,
-            &["it says:  no \\u{1b}[31m\\u{202e}way", "see also: https://as.test/e", "openid orders:read"],
+            &["it says: no \\u{1b}[31m\\u{202e}way", "see also: https://as.test/e", "openid orders:read"],
         ),
         ("401", |_| Reply { status: 401, ..Reply::error("invalid_client") }, 1, &["invalid_client"]),
         (
@@ -355,7 +355,7 @@ fn an_answer_that_is_not_one_to_this_request_is_refused() {
                 )
             },
             1,
-            &["the authorization endpoint refused: access_denied", "it says:  <b>\\u{1b}no", "said no"],
+            &["the authorization endpoint refused: access_denied", "it says: <b>\\u{1b}no", "said no"],
             "The server refused",
         ),
         (
@@ -474,7 +474,7 @@ fn the_implicit_flow_hands_the_fragment_back() {
 #[test]
 fn a_fragment_that_is_not_an_answer_to_this_request_is_refused() {
     type Make = fn(&Ask) -> Vec<(&str, &str)>;
-    let cases: [(&str, &str, Make, i32, &str); 5] = [
+    let cases: [(&str, &str, Make, i32, &str); 6] = [
         ("wrong state", "", |ask| fragment("x", ("iss", &ask.origin), &[]), 3, "a wrong `state`"),
         ("wrong iss", "", |ask| fragment(ask.get("state"), ("iss", "https://evil.test"), &[]), 3, "another server"),
         (
@@ -494,6 +494,16 @@ fn a_fragment_that_is_not_an_answer_to_this_request_is_refused() {
             },
             3,
             "not an answer to this request: bad_signature",
+        ),
+        (
+            "an ID token that says nothing of the access token",
+            "--scope openid",
+            |ask| {
+                let token = id_token(&ask.origin, PUBLIC, ask.get("nonce")).without("at_hash").sign();
+                fragment(ask.get("state"), ("iss", &ask.origin), &[("id_token", Box::leak(token.into_boxed_str()))])
+            },
+            3,
+            "it has no `at_hash`",
         ),
         (
             "denied",
@@ -564,7 +574,7 @@ fn a_callback_that_cannot_be_had_or_is_not_used_says_so() {
     let taken = loopback();
     let port = taken.local_addr().unwrap().port();
     let ended = person(&server, &format!("--no-browser --port {port}")).run();
-    assert_eq!(ended.differs(3, "", &[&format!("cannot listen on 127.0.0.1:{port}")]), [""; 0]);
+    assert_eq!(ended.differs(3, "", &[&format!("cannot listen on 127.0.0.1:{port}"), "help: another --port"]), [""; 0]);
     let ended = person(&server, "--no-browser --wait 1").run();
     assert_eq!(ended.differs(3, "", &["nobody came back within 1 s", "--redirect-uri"]), [""; 0]);
     drop(taken);
@@ -683,7 +693,7 @@ fn https_is_verified() {
     let ended = trusted.file("secret", MACHINE.1).file("ca.pem", &tls::authority().pem()).run();
     assert_eq!(ended.differs(0, &token_line(), &[]), [""; 0]);
     let stranger = tls::Authority::new("Nobody").pem();
-    for (ca, code, part) in [(stranger.as_str(), 3, "TLS handshake failed"), ("", 2, "holds no certificate")] {
+    for (ca, code, part) in [(stranger.as_str(), 3, "help: --ca-file FILE trusts"), ("", 2, "holds no certificate")] {
         let line = Line::new(&server.issuer, &format!("{words} --ca-file ca.pem")).file("ca.pem", ca);
         assert_eq!(line.file("secret", MACHINE.1).run().differs(code, "", &[part]), [""; 0]);
     }
@@ -694,7 +704,10 @@ fn https_is_verified() {
 fn a_server_that_is_not_there_is_named() {
     let address = support::upstream::nobody();
     let line = Line::new(&format!("http://{address}"), "--client-id c --no-browser");
-    assert_eq!(line.run().differs(3, "", &[&format!("http://{address}: cannot connect")]), [""; 0]);
+    assert_eq!(
+        line.run().differs(3, "", &[&format!("http://{address}: cannot connect"), "help: is the server running"]),
+        [""; 0]
+    );
 }
 
 #[test]
@@ -706,7 +719,10 @@ fn wrong_command_lines_are_refused_before_anything_is_sent() {
         ("--client-id c --flow client-credentials", "TOLLGATE_CLIENT_SECRET"),
         ("--client-id c --client-secret s3cret", "unexpected argument"),
         ("--client-id c --password s3cret", "unexpected argument"),
-        ("--client-id c --flow refresh --no-browser", "--no-browser is for --flow code or --flow implicit"),
+        (
+            "--client-id c --flow refresh --no-browser",
+            "--no-browser is for --flow code or --flow implicit or --flow device",
+        ),
         ("--client-id c --port 0", "--port"),
         ("--client-id c --wait 0", "--wait"),
         ("--client-id c --ca-file /nowhere", "/nowhere"),

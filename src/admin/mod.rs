@@ -1,9 +1,9 @@
 //! The admin listener: metrics, health, readiness, the redacted configuration and a status page.
 //!
 //! It shows, with `GET` and `HEAD`; what can be changed are the revocations (`revocations`) and the sessions of browsers, which
-//! can be ended (`sessions`). Pages carry no script and forbid any. Who can reach the address can read it, so it belongs on loopback or a private
-//! network; bound to loopback it answers no other Host than an IP address or `localhost`, so that a web page in a
-//! browser on this machine cannot read it under a name of its own (DNS rebinding).
+//! can be ended (`sessions`). Pages carry no script and forbid any. Who can reach the address can read it, so it belongs on
+//! loopback or a private network; bound to loopback it answers no other Host than an IP address or `localhost`, so that a web
+//! page in a browser on this machine cannot read it under a name of its own (DNS rebinding).
 
 mod page;
 mod revocations;

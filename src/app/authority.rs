@@ -28,6 +28,11 @@ pub(super) fn settings(authority: &model::Authority) -> Result<Settings, TlsErro
         },
         session_lifetime: authority.session_lifetime,
         dpop_nonce: authority.dpop_nonce,
+        resources: authority
+            .opaque_resources
+            .iter()
+            .map(|(resource, opaque)| (resource.clone(), form(*opaque)))
+            .collect(),
         scopes: authority.scopes.clone(),
         users: authority.users.iter().map(user).collect(),
         clients: authority.clients.iter().map(client).collect(),
@@ -69,7 +74,7 @@ fn client(client: &model::AuthorityClient) -> Client {
             model::AuthorityAuth::SelfSignedTls => ClientAuth::SelfSignedTls,
         }),
         signing_alg: signing.copied().unwrap_or_default(),
-        access_tokens: if client.opaque_tokens { TokenForm::Opaque } else { TokenForm::Jwt },
+        access_tokens: form(client.opaque_tokens),
         jwks: client.jwks.clone(),
         certificate_name: client.certificate_name.clone(),
         certificates: client.certificates.clone(),
@@ -80,6 +85,10 @@ fn client(client: &model::AuthorityClient) -> Client {
         backchannel_logout_uri: client.backchannel_logout_uri.clone(),
         frontchannel_logout_uri: client.frontchannel_logout_uri.clone(),
     }
+}
+
+const fn form(opaque: bool) -> TokenForm {
+    if opaque { TokenForm::Opaque } else { TokenForm::Jwt }
 }
 
 /// The grant of a word of the config, which refuses those that the authority does not have.

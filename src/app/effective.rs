@@ -1,5 +1,7 @@
 //! The rules in force: what each route asks in the end, and which table asks it.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use crate::config::model;
@@ -15,8 +17,12 @@ pub struct EffectiveRule {
     line: usize,
     matches: String,
     access: &'static str,
+    /// Whose sessions count beside tokens.
+    login: Option<String>,
     /// `None`: all of the config.
     issuers: Option<Vec<String>>,
+    /// Where a token may come beside `Authorization`: the keys of `token_from`.
+    token_from: Vec<(&'static str, String)>,
     clauses: Vec<Asked>,
 }
 
@@ -45,11 +51,18 @@ pub fn effective_rules(snapshot: &Snapshot) -> Vec<EffectiveRule> {
             Access::Optional => "optional",
             Access::Public => "public",
         },
+        login: compiled.login.map(|login| snapshot.config.logins[login].name.to_string()),
         issuers: issuers_of(&compiled.rule, &snapshot.config)
             .map(|names| names.into_iter().map(str::to_owned).collect()),
+        token_from: compiled.token_from.as_ref().map(places).unwrap_or_default(),
         clauses: compiled.rule.clauses().iter().map(Asked::of).collect(),
     };
     snapshot.routes.iter().zip(&snapshot.config.routes).map(rule).collect()
+}
+
+fn places(from: &model::TokenFrom) -> Vec<(&'static str, String)> {
+    let places = [("query", &from.query), ("subprotocol", &from.subprotocol), ("cookie", &from.cookie)];
+    places.into_iter().filter_map(|(place, name)| Some((place, name.clone()?))).collect()
 }
 
 impl EffectiveRule {
@@ -66,7 +79,9 @@ impl EffectiveRule {
             "line": self.line,
             "matches": self.matches,
             "access": self.access,
+            "login": self.login,
             "issuers": self.issuers,
+            "token_from": self.token_from.iter().cloned().collect::<BTreeMap<_, _>>(),
             "clauses": clauses,
         })
     }
@@ -75,8 +90,14 @@ impl EffectiveRule {
     #[must_use]
     pub fn to_text(&self) -> String {
         let mut lines = vec![("access".to_owned(), self.access.to_owned(), String::new())];
+        if let Some(login) = &self.login {
+            lines.push(("login".to_owned(), json!(login).to_string(), String::new()));
+        }
         if let Some(issuers) = &self.issuers {
             lines.push(("issuers".to_owned(), json!(issuers).to_string(), String::new()));
+        }
+        for (place, name) in &self.token_from {
+            lines.push((format!("token_from.{place}"), json!(name).to_string(), String::new()));
         }
         lines.extend(self.clauses.iter().map(|clause| {
             let of = if clause.of.starts_with('[') { clause.of.clone() } else { String::new() };

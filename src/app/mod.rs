@@ -72,6 +72,24 @@ pub enum StartError {
     Compile(#[from] CompileError),
 }
 
+impl StartError {
+    /// The way out, where it can be told from the error.
+    #[must_use]
+    pub fn help(&self) -> Option<&'static str> {
+        let Self::Listen { source, .. } = self else { return None };
+        match source.kind() {
+            io::ErrorKind::AddrInUse => {
+                Some("a program listens there, perhaps another gateway: end it, or write another address")
+            }
+            io::ErrorKind::AddrNotAvailable => Some("no interface of this machine has this address"),
+            io::ErrorKind::PermissionDenied => {
+                Some("ports below 1024 take the capability CAP_NET_BIND_SERVICE; others take none")
+            }
+            _ => None,
+        }
+    }
+}
+
 /// Where everything listens; ports are never 0.
 #[derive(Debug, Clone, Default, serde::Serialize)]
 pub struct Addresses {

@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 use crate::admin::{Exhibit, IssuerStatus, RouteStatus};
 use crate::clock::Clock;
 use crate::config;
-use crate::config::model::{Config, Route};
+use crate::config::model::{Config, Issuer, Route};
 use crate::gateway::snapshot::{self, Snapshot};
 use crate::observe::metrics::Metrics;
 use crate::observe::readiness::{Readiness, Task};
@@ -286,16 +286,35 @@ pub(super) fn access(route: &snapshot::Route, config: &Config) -> String {
     let rule = &route.rule;
     let mut asks: Vec<String> = rule.clauses().iter().map(Clause::brief).collect();
     asks.extend(issuers_of(rule, config).map(|names| format!("of {}", names.join(" or "))));
-    let who = match rule.access {
+    let token = match rule.access {
         Access::Token => "token",
         Access::Optional => "optional token",
         Access::Public => "public",
     };
-    if asks.is_empty() { who.to_owned() } else { format!("{who}: {}", asks.join(", ")) }
+    let who = match route.login {
+        Some(login) => format!("{token} or session of {}", config.logins[login].name),
+        None => token.to_owned(),
+    };
+    if asks.is_empty() { who } else { format!("{who}: {}", asks.join(", ")) }
 }
 
-/// The names of the issuers whose tokens a rule takes; `None`: all of the config.
+/// The names of the issuers whose tokens a rule takes, that of their table for all of its tenants; `None`: all of the config.
 pub(super) fn issuers_of<'c>(rule: &Rule, config: &'c Config) -> Option<Vec<&'c str>> {
     let some = rule.access != Access::Public && rule.issuers.len() < config.issuers.len();
-    some.then(|| rule.issuers.iter().map(|position| &*config.issuers[*position].name).collect())
+    some.then(|| {
+        let taken = || rule.issuers.iter().map(|position| &config.issuers[*position]);
+        let (of_rule, all) = (tenants(taken()), tenants(config.issuers.iter()));
+        let whole = |table: &&str| of_rule.get(table) == all.get(table);
+        let mut names: Vec<&str> =
+            taken().map(|issuer| issuer.table_of_tenant().filter(whole).unwrap_or(&issuer.name)).collect();
+        names.dedup();
+        names
+    })
+}
+
+/// How many tenants there are of each table.
+fn tenants<'c>(issuers: impl Iterator<Item = &'c Issuer>) -> BTreeMap<&'c str, usize> {
+    let mut tenants = BTreeMap::new();
+    issuers.filter_map(Issuer::table_of_tenant).for_each(|table| *tenants.entry(table).or_default() += 1);
+    tenants
 }

@@ -73,6 +73,8 @@ pub(super) struct ClaimsRequest {
     pub(super) subject: Option<String>,
     /// The context classes that the client will take.
     pub(super) acr_values: Vec<String>,
+    /// Whether it will take no other.
+    pub(super) acr_is_essential: bool,
 }
 
 impl ClaimsRequest {
@@ -102,6 +104,8 @@ impl ClaimsRequest {
         };
         request.subject = values("sub").into_iter().next();
         request.acr_values = values("acr");
+        let essential = wanted.and_then(|wanted| wanted.get("acr")).is_some_and(|acr| acr["essential"] == true);
+        request.acr_is_essential = essential;
         Ok(request)
     }
 }
@@ -115,16 +119,18 @@ pub(super) fn supported(users: &[User]) -> BTreeSet<&str> {
 
 /// The claims about `user` that `scopes` and the single `names` give.
 pub(super) fn about(user: &User, scopes: &[String], names: &[String]) -> Map<String, Value> {
-    let granted = |scope: &str| scopes.iter().any(|known| known == scope);
-    let wanted = |claim: &str| {
-        names.iter().any(|name| name == claim)
-            || match scope_of(claim) {
-                Some(scope) => granted(scope),
-                // What OpenID Connect does not know belongs to the profile.
-                None => granted("profile"),
-            }
-    };
-    pick(user, wanted)
+    pick(user, |claim| names.iter().any(|name| name == claim) || is_given(claim, scopes))
+}
+
+/// Whether `scopes` give a claim. What OpenID Connect does not know belongs to the profile.
+pub(super) fn is_given(claim: &str, scopes: &[String]) -> bool {
+    let scope = scope_of(claim).unwrap_or("profile");
+    scopes.iter().any(|known| known == scope)
+}
+
+/// Whether a claim says something about a person, rather than about the token or the sign-in.
+pub(super) fn is_about_a_person(claim: &str) -> bool {
+    !OUR_OWN.contains(&claim)
 }
 
 /// The claims about `user` that every access token has: those that OpenID Connect does not know, such as a department,
@@ -176,6 +182,7 @@ mod tests {
         let good = r#"{"id_token":{"sub":{"value":"al"},"acr":{"values":["a","b"]},"name":null},"userinfo":{"email":{"essential":true}}}"#;
         let request = ClaimsRequest::parse(good).unwrap();
         assert_eq!((request.subject.as_deref(), request.acr_values.len()), (Some("al"), 2));
+        assert!(!request.acr_is_essential);
         assert_eq!((request.userinfo, request.id_token.len()), (vec!["email".to_owned()], 3));
         for bad in ["", "x", "[]", "1", r#"{"id_token":[]}"#, r#"{"userinfo":{"name":"x"}}"#] {
             assert!(ClaimsRequest::parse(bad).is_err(), "{bad}");

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderValue, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::reply::{self, Reply};
 
@@ -162,6 +162,18 @@ impl OauthError {
             reply.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         }
         reply
+    }
+}
+
+/// What an endpoint answers in JSON, good or bad, for no cache to keep (RFC 6749, sections 5.1 and 5.2).
+pub(super) fn answered(status: StatusCode, answer: Result<Value, OauthError>) -> Reply {
+    match answer {
+        Ok(answer) => {
+            let mut reply = reply::json(status, &answer);
+            reply::forbid_storing(&mut reply);
+            reply
+        }
+        Err(error) => error.reply(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use http::header::{CONTENT_TYPE, HOST, ORIGIN};
 use http::uri::Authority;
-use http::{HeaderName, HeaderValue, StatusCode, request};
+use http::{HeaderName, HeaderValue, Method, StatusCode, request};
 use hyper::body::Incoming;
 
 use super::State;
@@ -12,6 +12,15 @@ use crate::server::plain::{BodyFault, read_body};
 
 /// Bytes of one request body.
 const MAX_BODY: usize = 64 * 1024;
+
+/// The parameters of a GET or of a form; `None` for another method.
+pub(super) async fn parameters(head: &request::Parts, body: Incoming) -> Option<Result<Form, OauthError>> {
+    match head.method {
+        Method::GET | Method::HEAD => Some(Form::parse(head.uri.query().unwrap_or_default().as_bytes())),
+        Method::POST => Some(form(head, body).await),
+        _ => None,
+    }
+}
 
 /// The form in the body of a POST. Refuses parameters in the query beside it, another content type, a body beyond
 /// 64 KiB.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::State;
 use super::clients;
-use super::errors::{ErrorCode, OauthError};
+use super::errors::{self, ErrorCode, OauthError};
 use super::granted::Authorization;
 use super::intake;
 use super::reply::{self, Reply};
@@ -30,14 +30,7 @@ pub(super) async fn handle(state: &State, request: Request<Incoming>) -> Reply {
         let token = form.get("token").ok_or_else(|| ErrorCode::InvalidRequest.because("token is missing"))?;
         Ok::<_, OauthError>(describe(state, &caller.client.id, token))
     };
-    match described.await {
-        Ok(answer) => {
-            let mut reply = reply::json(StatusCode::OK, &answer);
-            reply::forbid_storing(&mut reply);
-            reply
-        }
-        Err(error) => error.reply(),
-    }
+    errors::answered(StatusCode::OK, described.await)
 }
 
 fn describe(state: &State, caller: &str, token: &str) -> Value {

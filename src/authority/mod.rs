@@ -5,8 +5,9 @@
 //! tried out against it. It shares no verification code with the gateway: a misreading of a specification on either side
 //! shows as a disagreement between the two.
 //!
-//! Its flows, one file each: the authorization code with PKCE, the implicit and hybrid types, the password, client
-//! credentials, the device flow, refresh tokens; around them discovery, introspection, revocation, userinfo and sign-out.
+//! Its flows: the authorization code with PKCE, the implicit and hybrid types, the password, client credentials, the device
+//! flow, refresh tokens, token exchange; around them discovery, pushed requests, introspection, revocation, userinfo and
+//! sign-out.
 
 mod authorize;
 mod bound;

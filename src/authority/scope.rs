@@ -9,7 +9,7 @@ use super::settings::Client;
 /// More resources than a developer would name in one request.
 const MAX_RESOURCES: usize = 8;
 
-/// Bytes of the name of an audience.
+/// Bytes of a resource, or of the name of an audience.
 const MAX_NAME: usize = 512;
 
 /// Scopes that speak to the authority about a person, so that they are never granted unasked, nor to a client alone.
@@ -61,7 +61,8 @@ pub(super) fn resources(form: &Form) -> Result<Vec<String>, OauthError> {
     let mut resources: Vec<String> = Vec::new();
     for resource in form.all("resource") {
         if !is_absolute_uri(resource) {
-            return Err(ErrorCode::InvalidTarget.because("resource must be an absolute URI without a fragment"));
+            return Err(ErrorCode::InvalidTarget
+                .because("resource must be an absolute URI without a fragment, and not a long one"));
         }
         if !resources.iter().any(|known| known == resource) {
             resources.push(resource.to_owned());
@@ -104,7 +105,8 @@ pub(super) fn narrowed_resources(granted: &[String], form: &Form) -> Result<Vec<
 
 /// An absolute URI (RFC 3986, section 4.3). The parser forgives blanks and controls, so the alphabet is checked before.
 fn is_absolute_uri(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"#<>\\^`{|}".contains(&byte)) && Url::parse(text).is_ok()
+    let legal = |byte: u8| byte.is_ascii_graphic() && !b"\"#<>\\^`{|}".contains(&byte);
+    text.len() <= MAX_NAME && text.bytes().all(legal) && Url::parse(text).is_ok()
 }
 
 #[cfg(test)]

@@ -18,8 +18,10 @@ use crate::secret::{random_id, stand_in};
 /// Length of [`random_id`].
 const ID_LENGTH: usize = 22;
 
-/// More answers than one browser usually gets while it is signed in.
+/// More answers than one client usually asks one browser for while it is signed in.
 const MAX_AUTHORIZATIONS: usize = 64;
+/// More than one person agrees to in that time.
+const MAX_CONSENTS: usize = 1000;
 
 /// How and when a person proved who they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +44,7 @@ pub(super) struct Session {
     pub(super) user: usize,
     /// When and how.
     pub(super) sign_in: SignIn,
-    /// What the person allowed: client and scope.
+    /// What the person allowed: client and wish.
     pub(super) consents: BTreeSet<(String, String)>,
     /// What came of it, one for each client and answer; its end ends those that are not meant for longer.
     pub(super) authorizations: Vec<Arc<Authorization>>,
@@ -61,24 +63,32 @@ impl Session {
         self
     }
 
-    /// Remembers what came of the sign-in, the newest of so many.
+    /// Remembers what came of the sign-in, the newest of so many for each client: no client makes it forget another's.
     pub(super) fn remember(&mut self, authorization: &Arc<Authorization>) {
-        if self.authorizations.len() == MAX_AUTHORIZATIONS {
-            self.authorizations.remove(0);
+        let known = self.authorizations.iter().enumerate();
+        let of_client = known.filter(|(_, known)| known.client == authorization.client);
+        let positions: Vec<usize> = of_client.map(|(position, _)| position).collect();
+        if let [oldest, ..] = positions[..]
+            && positions.len() >= MAX_AUTHORIZATIONS
+        {
+            self.authorizations.remove(oldest);
         }
         self.authorizations.push(Arc::clone(authorization));
     }
 
-    /// Whether the person agreed to all `scopes` for `client`.
-    pub(super) fn allows(&self, client: &str, scopes: &[String]) -> bool {
-        scopes.iter().all(|scope| self.consents.contains(&(client.to_owned(), scope.clone())))
+    /// Whether the person agreed to all `wishes` of `client`.
+    pub(super) fn allows(&self, client: &str, wishes: &[String]) -> bool {
+        wishes.iter().all(|wish| self.consents.contains(&(client.to_owned(), wish.clone())))
             && self.consents.contains(&(client.to_owned(), String::new()))
     }
 
-    /// Remembers that the person agreed. The empty scope stands for the client itself.
-    pub(super) fn allow(&mut self, client: &str, scopes: &[String]) {
+    /// Remembers that the person agreed. The empty wish stands for the client itself.
+    pub(super) fn allow(&mut self, client: &str, wishes: Vec<String>) {
+        if self.consents.len() > MAX_CONSENTS {
+            self.consents.clear();
+        }
         self.consents.insert((client.to_owned(), String::new()));
-        self.consents.extend(scopes.iter().map(|scope| (client.to_owned(), scope.clone())));
+        self.consents.extend(wishes.into_iter().map(|wish| (client.to_owned(), wish)));
     }
 }
 

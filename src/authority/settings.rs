@@ -39,6 +39,8 @@ pub struct Settings {
     pub session_lifetime: Duration,
     /// Whether a DPoP proof has to carry a nonce of ours (RFC 9449, section 8).
     pub dpop_nonce: bool,
+    /// The form of access tokens for these resources, whatever the client's.
+    pub resources: BTreeMap<String, TokenForm>,
     /// What scopes mean, in words for the person who is asked.
     pub scopes: BTreeMap<String, String>,
     /// Who can sign in.
@@ -118,7 +120,7 @@ pub struct Client {
     pub auth: Option<ClientAuth>,
     /// What its tokens are signed with.
     pub signing_alg: SigningAlgorithm,
-    /// The form of its access tokens.
+    /// The form of its access tokens, where the resource has none of its own.
     pub access_tokens: TokenForm,
     /// Its public keys, a JWK Set, for `private_key_jwt`.
     pub jwks: Option<serde_json::Value>,

@@ -135,6 +135,11 @@ impl<V> Shelf<V> {
         self.entries.get_mut(key).filter(|(end, _)| now < *end).map(|(_, value)| value)
     }
 
+    /// All that is there, to be changed.
+    pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.entries.values_mut().map(|(_, value)| value)
+    }
+
     /// Takes it off the shelf.
     pub(super) fn take(&mut self, key: &Key, now: UnixTime) -> Option<V> {
         self.entries.remove(key).filter(|(end, _)| now < *end).map(|(_, value)| value)

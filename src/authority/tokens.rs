@@ -31,7 +31,7 @@ pub(super) struct AccessToken<'a> {
     scopes: Vec<String>,
     resources: Vec<String>,
     bound: Bound,
-    form: TokenForm,
+    always_jwt: bool,
     lifetime: u64,
 }
 
@@ -69,7 +69,7 @@ impl<'a> AccessToken<'a> {
             scopes: authorization.scopes.clone(),
             resources: authorization.resources.clone(),
             bound: Bound::default(),
-            form: client.access_tokens,
+            always_jwt: false,
             lifetime: state.settings.token_lifetime.as_secs(),
         }
     }
@@ -79,9 +79,20 @@ impl<'a> AccessToken<'a> {
         Self { scopes, resources, ..self }
     }
 
-    /// As a JWT, whatever the client usually gets.
+    /// As a JWT, whatever client and resource usually get.
     pub(super) fn into_jwt(self) -> Self {
-        Self { form: TokenForm::Jwt, ..self }
+        Self { always_jwt: true, ..self }
+    }
+
+    /// What its resources want, or else its client. Among several resources that do not agree, one that wants nobody to
+    /// read tokens decides for all.
+    fn form(&self, state: &State) -> TokenForm {
+        let mut wanted = self.resources.iter().filter_map(|resource| state.settings.resources.get(resource).copied());
+        match wanted.next() {
+            _ if self.always_jwt => TokenForm::Jwt,
+            None => self.client.access_tokens,
+            Some(first) => wanted.find(|form| *form == TokenForm::Opaque).unwrap_or(first),
+        }
     }
 
     /// That ends by `end`.
@@ -110,7 +121,7 @@ impl<'a> AccessToken<'a> {
             expires: now.secs().saturating_add_unsigned(self.lifetime),
             scope: scope.clone(),
         };
-        let token = match self.form {
+        let token = match self.form(state) {
             TokenForm::Jwt => {
                 let claims = self.claims(state, &record);
                 faults::jws(state, keys, &[Place::AccessToken], (self.client.signing_alg, "at+jwt"), claims)?

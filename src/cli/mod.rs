@@ -72,7 +72,8 @@ enum Command {
     /// Run an authority, a sample API and the gateway in one process
     ///
     /// Everything listens on loopback. Prints commands to paste: get a token, call the API, be refused for each main
-    /// reason, look at the metrics. With --once it runs them itself and shows request and verdict.
+    /// reason, sign in and log in with the browser, look at the metrics. With --once it runs them itself and shows
+    /// request and verdict.
     Demo(demo::Args),
     /// Get a token from any Authorization Server, as a client
     ///

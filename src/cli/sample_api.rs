@@ -1,5 +1,5 @@
-//! A small API to stand behind the gateway in a demonstration: orders, a public page, events, a WebSocket echo, and
-//! `/whoami`, which shows what an upstream learns of the caller.
+//! A small API to stand behind the gateway in a demonstration: orders, a public page, events, a WebSocket echo, `/whoami`,
+//! which shows what an upstream learns of the caller, and `/account`, which is the same for people with a browser.
 //!
 //! It judges nothing. Who called is what `X-Auth-Subject` says, which only the gateway can be trusted to set; that is
 //! why it listens on loopback.
@@ -15,7 +15,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use hyper::body::Incoming;
 use serde_json::{Map, Value, json};
 
@@ -27,6 +27,9 @@ use crate::server::plain::{self, Stop};
 const PUBLIC_PAGE: &str = "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>Sample API</title>\n\
     <h1>A public page</h1>\n<p>Everybody may read this; the gateway asked for no token.</p>\n</html>\n";
 
+/// What a person sees who is logged in.
+const ACCOUNT_PAGE: &str = include_str!("sample_api/account.html");
+
 /// What `/` lists.
 const ENDPOINTS: &[(&str, &str)] = &[
     ("GET /orders", "the orders"),
@@ -36,6 +39,7 @@ const ENDPOINTS: &[(&str, &str)] = &[
     ("GET /events?count=N", "server-sent events, one every half second"),
     ("GET /echo", "a WebSocket that sends back what it gets"),
     ("GET /whoami", "what the gateway says of the caller"),
+    ("GET /account", "the same as a page for the person"),
 ];
 
 /// A sample API that holds its address and is about to serve.
@@ -96,6 +100,7 @@ async fn route(orders: &Orders, request: Request<Incoming>, stop: Stop) -> Reply
         "/public" => |_, _| reply::html(PUBLIC_PAGE),
         "/events" => event_stream,
         "/whoami" => |request, _| whoami(request.headers()),
+        "/account" => |request, _| account(request.headers()),
         _ => return reply::problem(StatusCode::NOT_FOUND, "there is nothing here; / lists what there is"),
     };
     match *request.method() {
@@ -130,6 +135,22 @@ fn whoami(headers: &HeaderMap) -> Reply {
         }
     }
     reply::json(StatusCode::OK, &json!({ "caller": caller(headers), "headers": told }))
+}
+
+/// The same for a person.
+fn account(headers: &HeaderMap) -> Reply {
+    let told = headers.iter().filter(|(name, _)| name.as_str().starts_with("x-auth-"));
+    let line = |(name, value): (&HeaderName, &HeaderValue)| {
+        format!("<dt>{name}</dt><dd>{}</dd>\n", escape(&String::from_utf8_lossy(value.as_bytes())))
+    };
+    let told: String = told.map(line).collect();
+    let who = caller(headers).unwrap_or_else(|| "nobody that the gateway knows".to_owned());
+    // From the end to the beginning, so that nothing of what is told is taken for a place to fill in.
+    reply::html(&ACCOUNT_PAGE.replacen("{told}", &told, 1).replacen("{who}", &escape(&who), 1))
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// The subject that the gateway set; absent on routes without a token.

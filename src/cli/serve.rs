@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
-use crate::app::{self, Addresses, Watched, run_until_signalled};
+use crate::app::{self, Addresses, StartError, Watched, run_until_signalled};
 use crate::observe::chain;
 use crate::observe::diagnostics::{DiagnosticsForm, init_diagnostics};
 
@@ -40,7 +40,7 @@ fn serve(args: &Args) -> Result<(), Outcome> {
         Outcome::Misconfigured
     })?;
     let watched = Watched::new(&args.file.config, &loaded.config);
-    let running = app::start(loaded.config, Box::new(io::stdout())).map_err(|error| faulty(&error))?;
+    let running = app::start(loaded.config, Box::new(io::stdout())).map_err(|error| unstarted(&error))?;
     if let Some(path) = &args.ready_file {
         write_ready_file(path, running.addresses()).map_err(|error| {
             complain(format_args!("error: the ready file {} cannot be written: {error}", path.display()));
@@ -48,6 +48,14 @@ fn serve(args: &Args) -> Result<(), Outcome> {
         })?;
     }
     run_until_signalled(running, Some(watched), Some(&diagnostics)).map_err(|error| faulty(&error))
+}
+
+fn unstarted(error: &StartError) -> Outcome {
+    let outcome = faulty(error);
+    if let Some(help) = error.help() {
+        complain(format_args!("help: {help}"));
+    }
+    outcome
 }
 
 fn faulty(error: &dyn std::error::Error) -> Outcome {

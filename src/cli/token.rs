@@ -33,6 +33,7 @@ use crate::observe::chain;
 use super::{Outcome, complain, say};
 
 pub(super) use args::Args;
+pub(super) use browser::OPENER;
 
 use answer::Answer;
 use args::Order;

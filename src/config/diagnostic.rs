@@ -102,7 +102,8 @@ codes! {
     BadNetwork = "bad-network", Error;
     /// Not a URL, or one with parts that do not belong here.
     BadUrl = "bad-url", Error;
-    /// An issuer identifier with a query, a fragment or user information (RFC 8414, section 2).
+    /// An issuer identifier with a query, a fragment or user information (RFC 8414, section 2), or with braces that are not one
+    /// segment of its path.
     BadIssuer = "bad-issuer", Error;
     /// Not an origin: `https://host` or `https://host:port`, without a path.
     BadOrigin = "bad-origin", Error;
@@ -126,6 +127,8 @@ codes! {
     BadHeader = "bad-header", Error;
     /// A header that the gateway or HTTP itself needs; a claim must not overwrite it.
     ReservedHeader = "reserved-header", Error;
+    /// Not a tenant: letters, digits, `-`, `.`, `_` and `~`, as they stand in `iss`.
+    BadTenant = "bad-tenant", Error;
     /// Not a `typ` value.
     BadTokenType = "bad-token-type", Error;
     /// Not a filter of the diagnostic log.
@@ -136,6 +139,8 @@ codes! {
     ForgeableAlgorithm = "forgeable-algorithm", Error;
     /// A secret that is neither a text nor `{ file = "..." }` nor `{ env = "..." }`.
     BadSecret = "bad-secret", Error;
+    /// A key that seals sessions is too short to be one that nobody guesses.
+    ShortKey = "short-key", Error;
     /// A value that no claim is compared with: a date, a table that names no test, or a text in braces that names no parameter.
     BadClaimValue = "bad-claim-value", Error;
 
@@ -148,6 +153,8 @@ codes! {
     BadPrivateKey = "bad-private-key", Error;
     /// A file that is not a JWK Set (RFC 7517, section 5) with at least one key.
     BadJwks = "bad-jwks", Error;
+    /// A template of a page with something in it that pages cannot have, or without what the page is for.
+    BadTemplate = "bad-template", Error;
     /// An environment variable that the configuration names is not set, or empty.
     EnvMissing = "env-missing", Error;
     /// A secret is empty.
@@ -166,10 +173,13 @@ codes! {
     AdminExposed = "admin-exposed", Warning;
     /// Every peer's `Forwarded` headers would be believed.
     TrustsEveryone = "trusts-everyone", Warning;
-    /// A URL of an issuer is http and not on loopback: whoever sits between could replace the keys.
+    /// A URL of an issuer or of a login is http and not on loopback: whoever sits between could replace keys or steal sessions.
     InsecureUrl = "insecure-url", Error;
     /// http URLs of an issuer are allowed off loopback.
     HttpAllowed = "http-allowed", Warning;
+    /// `tenants` and the rest of an issuer do not fit together: which tenants are trusted, or whose keys are good for whom,
+    /// would be left to chance.
+    TenantMismatch = "tenant-mismatch", Error;
     /// Two tables describe the same issuer; keys and rules would depend on chance.
     DuplicateIssuer = "duplicate-issuer", Error;
 

@@ -15,6 +15,7 @@ mod raw;
 mod read;
 mod syntax;
 mod table;
+pub mod template;
 mod validate;
 mod view;
 mod word;

@@ -1,7 +1,6 @@
 //! The configuration as the rest of the program sees it: every value parsed, every default filled in, every name
 //! resolved to a position. A `Config` that exists is a valid one; only `validate` makes it.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,15 +9,19 @@ use std::time::Duration;
 use http::HeaderName;
 use ipnet::IpNet;
 use jsonwebtoken::Algorithm;
-use rustls_pki_types::CertificateDer;
 
-use crate::faults::Order;
-use crate::pattern::{HostPattern, MethodSet, PathPattern};
 use crate::secret::Secret;
-use crate::server::certificate::CertificateName;
 
+mod authority;
+mod issuer;
+mod login;
+mod route;
 mod rule;
 
+pub use authority::{Authority, AuthorityAuth, AuthorityClient, AuthorityFaults, AuthorityTls, AuthorityUser};
+pub use issuer::{AnswerForm, ClientAuth, Introspection, Issuer, KeySource, Profile, TokenType};
+pub use login::{Login, OwnPage, Pages, SessionStore, Sessions};
+pub use route::{Access, Bind, Credential, Route, TokenFrom};
 pub use rule::{Accepted, ClaimTest, Param, Requirements};
 
 /// One whole, valid configuration.
@@ -32,7 +35,8 @@ pub struct Config {
     pub revocation: Revocation,
     /// `[redis]`
     pub redis: Option<Redis>,
-    /// `[issuers.*]`, sorted by name. [`Route::issuers`] holds positions in it.
+    /// `[issuers.*]`, sorted by name; in place of a table with tenants its tenants, in their order. [`Route::issuers`] holds
+    /// positions in it.
     pub issuers: Vec<Issuer>,
     /// `[upstreams.*]`, sorted by name. [`Route::upstream`] is a position in it.
     pub upstreams: Vec<Upstream>,
@@ -50,6 +54,8 @@ pub struct Config {
     pub logins: Vec<Login>,
     /// `[sessions]`
     pub sessions: Sessions,
+    /// `[pages]`
+    pub pages: Pages,
     /// `[authority]`: the embedded development Authorization Server.
     pub authority: Option<Authority>,
     /// Files whose content is part of this configuration (certificates, keys, secrets), absolute.
@@ -192,135 +198,6 @@ pub struct Redis {
     pub prefix: String,
 }
 
-/// `[issuers.NAME]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Issuer {
-    /// The table's name.
-    pub name: Arc<str>,
-    /// Compared with `iss` exactly, byte by byte.
-    pub issuer: Arc<str>,
-    /// A token must name one of these in `aud` (for Cognito: in `client_id`). Never empty.
-    pub audiences: Vec<String>,
-    /// Whose token shape this is.
-    pub profile: Profile,
-    /// The accepted `typ` values; the profile's, unless `token_types` is written. Never empty.
-    pub token_types: Vec<TokenType>,
-    /// Where the keys come from.
-    pub keys: KeySource,
-    /// Accepted signature algorithms; asymmetric only. Default: all that we know.
-    pub algorithms: Vec<Algorithm>,
-    /// Tolerance on `exp`, `nbf` and `iat`. Default 30 s.
-    pub clock_skew: Duration,
-    /// Claims that must be present beside `iss`, `aud` and `exp`.
-    pub required_claims: Vec<String>,
-    /// PEM file: certificate authorities for this issuer's URLs, instead of the system's.
-    pub ca_file: Option<PathBuf>,
-    /// Whether http URLs off loopback are allowed.
-    pub allow_http: bool,
-    /// How long the last good keys serve when the issuer cannot be reached. Default 24 h.
-    pub max_stale: Duration,
-    /// Least time between two refetches that unknown `kid`s cause (`refetch_cooldown`). Default 5 s.
-    pub refetch_cooldown: Duration,
-    /// `[issuers.NAME.introspection]`; `None`: its opaque tokens are not taken.
-    pub introspection: Option<Introspection>,
-}
-
-/// `[issuers.NAME.introspection]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Introspection {
-    /// The endpoint; `None`: the one that the issuer's metadata name.
-    pub endpoint: Option<String>,
-    /// The client id of the gateway at the issuer.
-    pub client_id: String,
-    /// How the gateway authenticates at the endpoint.
-    pub auth: ClientAuth,
-    /// Whether the issuer is asked about JWTs too (`introspect = "always"`).
-    pub always: bool,
-    /// Whether an answer may be without `aud`.
-    pub audience_optional: bool,
-    /// The form of answers.
-    pub answer: AnswerForm,
-    /// How long a good answer is remembered, within the token's `exp`. Default 30 s.
-    pub cache: Duration,
-    /// How long it is remembered that a token is not active. Default 5 s.
-    pub negative_cache: Duration,
-    /// How long a token may take to judge. Default 3 s.
-    pub timeout: Duration,
-    /// How much longer a good answer serves while the issuer cannot be asked. Default: not at all.
-    pub serve_stale: Duration,
-}
-
-/// How the gateway shows an issuer which client it is (RFC 6749, section 2.3).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ClientAuth {
-    /// Not at all: a public client. A login can be one.
-    None,
-    /// `client_secret_basic`
-    Basic(Secret),
-    /// `client_secret_post`
-    Post(Secret),
-    /// RFC 7523
-    PrivateKeyJwt {
-        /// PEM file.
-        private_key: PathBuf,
-        /// The `kid` by which the issuer knows the key.
-        key_id: Option<String>,
-    },
-    /// RFC 8705
-    Mtls {
-        /// PEM file: the certificate chain, leaf first.
-        certificate: PathBuf,
-        /// PEM file: the private key of the leaf.
-        private_key: PathBuf,
-    },
-}
-
-/// The form in which an introspection endpoint is asked to answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AnswerForm {
-    /// RFC 7662
-    Json,
-    /// RFC 9701, signed by the issuer.
-    Jwt,
-}
-
-/// Whose token shape an issuer writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Profile {
-    /// RFC 9068, the strict default: `typ` is `at+jwt`.
-    Rfc9068,
-    /// Okta.
-    Okta,
-    /// Auth0.
-    Auth0,
-    /// Microsoft Entra ID.
-    Entra,
-    /// Keycloak.
-    Keycloak,
-    /// Amazon Cognito: no `aud` in access tokens, `client_id` stands in for it.
-    Cognito,
-}
-
-/// One accepted value of a token's `typ` header.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TokenType {
-    /// This media type, lower case, without `application/`.
-    Named(String),
-    /// No `typ` at all.
-    Absent,
-}
-
-/// Where an issuer's keys come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KeySource {
-    /// `ISSUER/.well-known/openid-configuration`, then RFC 8414's inserted form; its `issuer` must match.
-    Discovery,
-    /// A JWK Set at this URL.
-    Uri(String),
-    /// A JWK Set in this file.
-    File(PathBuf),
-}
-
 /// `[upstreams.NAME]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
@@ -371,84 +248,6 @@ pub enum UpstreamHost {
     Upstream,
     /// This one.
     Named(String),
-}
-
-/// `[[routes]]`
-#[derive(Debug, Clone)]
-pub struct Route {
-    /// Its name in logs and metrics; unique. Default: `route-N` by position, from 1.
-    pub name: Arc<str>,
-    /// Any host when empty.
-    pub hosts: Vec<HostPattern>,
-    /// The path.
-    pub path: PathPattern,
-    /// The methods.
-    pub methods: MethodSet,
-    /// Position in [`Config::upstreams`].
-    pub upstream: usize,
-    /// Who may come in.
-    pub access: Access,
-    /// Positions in [`Config::issuers`] of those whose tokens are taken by the route and all of its rule sets; never
-    /// empty unless `access` is public. Default: all.
-    pub issuers: Vec<usize>,
-    /// What must hold, all of it: the route's own keys first, then its rule sets as `rules` names them.
-    pub requirements: Vec<Requirements>,
-    /// Only tokens that are bound to their sender in this way; `None`: bound or not.
-    pub bind: Option<Bind>,
-    /// What the upstream gets of the credential.
-    pub credential: Credential,
-    /// Cut from the front of the path before forwarding; literal whole segments, as `/v1`.
-    pub strip_prefix: Option<String>,
-    /// The resource identifier (RFC 9728), in place of `public_url`.
-    pub resource: Option<String>,
-    /// Position in [`Config::logins`]: where browsers without a session are sent.
-    pub login: Option<usize>,
-    /// Whether upstreams get the access token of a session: only where `credential = "pass"` is written.
-    pub passes_session_token: bool,
-    /// Whether `%2F` counts as a plain character of its segment (`encoded_slash = "segment"`); else it is ambiguous.
-    pub encoded_slash_in_segment: bool,
-    /// Line in the file, from 1.
-    pub line: usize,
-}
-
-/// Who may use a route.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// A valid token is needed.
-    Token,
-    /// No token is fine, a bad one is not.
-    Optional,
-    /// Everybody; credentials are not looked at.
-    Public,
-}
-
-/// A way to bind a token to its sender.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Bind {
-    /// `dpop` (RFC 9449)
-    Dpop,
-    /// `mtls` (RFC 8705)
-    Mtls,
-}
-
-impl Bind {
-    /// As it is written.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Dpop => "dpop",
-            Self::Mtls => "mtls",
-        }
-    }
-}
-
-/// What the upstream gets of the caller's credential.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Credential {
-    /// As it came.
-    Pass,
-    /// Nothing.
-    Drop,
 }
 
 /// `[[tests]]`
@@ -522,191 +321,4 @@ pub enum SubjectLog {
     Plain,
     /// Not at all.
     None,
-}
-
-/// `[logins.NAME]`
-#[derive(Debug, Clone)]
-pub struct Login {
-    /// The table's name.
-    pub name: Arc<str>,
-    /// Position in [`Config::issuers`].
-    pub issuer: usize,
-    /// The client id of the gateway at the issuer.
-    pub client_id: String,
-    /// How the gateway proves to be that client.
-    pub auth: ClientAuth,
-    /// What is asked for; `openid` comes first.
-    pub scopes: Vec<String>,
-    /// The origin by which browsers know the application; no trailing slash.
-    pub public_url: String,
-    /// What the `aud` of its ID tokens may name beside the client.
-    pub trusted_audiences: Vec<String>,
-    /// The path of the redirect URI.
-    pub callback: String,
-    /// Whether the answer comes by a form that posts itself, rather than in the query.
-    pub form_post: bool,
-    /// Whether userinfo is asked.
-    pub userinfo: bool,
-    /// What the application may see of the claims.
-    pub session_claims: Vec<String>,
-}
-
-impl Login {
-    /// Whether browsers reach the application by https.
-    #[must_use]
-    pub fn is_secure(&self) -> bool {
-        self.public_url.starts_with("https://")
-    }
-
-    /// The redirect URI.
-    #[must_use]
-    pub fn redirect_uri(&self) -> String {
-        format!("{}{}", self.public_url, self.callback)
-    }
-}
-
-/// `[sessions]`
-#[derive(Debug, Clone)]
-pub struct Sessions {
-    /// Where they are kept.
-    pub store: SessionStore,
-    /// The key that seals, then the ones that still open; none: one of this process.
-    pub keys: Vec<Secret>,
-    /// A session without a request ends after this.
-    pub idle_timeout: Duration,
-    /// A session ends after this.
-    pub lifetime: Duration,
-}
-
-/// Where sessions are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SessionStore {
-    /// In the process.
-    Memory,
-    /// In the browser, sealed.
-    Cookie,
-    /// In Redis, where all replicas find them.
-    Redis,
-}
-
-/// `[authority]`: the embedded development Authorization Server.
-#[derive(Debug, Clone)]
-pub struct Authority {
-    /// Where it listens; loopback unless `allow_remote`.
-    pub listen: SocketAddr,
-    /// `[authority.tls]`
-    pub tls: Option<AuthorityTls>,
-    /// Its issuer identifier, also the base of its endpoints.
-    pub issuer: String,
-    /// `aud` of its access tokens when a client asks for no resource.
-    pub audience: String,
-    /// Lifetime of its access tokens (`token_lifetime`, default 5 min).
-    pub token_lifetime: Duration,
-    /// How long a code can be redeemed (`code_lifetime`, default 60 s).
-    pub code_lifetime: Duration,
-    /// The end of an unused refresh token (`refresh_token_idle`, default 1 day).
-    pub refresh_token_idle: Duration,
-    /// The end of a family of refresh tokens (`refresh_token_lifetime`, default 30 days).
-    pub refresh_token_lifetime: Duration,
-    /// How long a rotated refresh token may be repeated (`refresh_token_grace`, default 10 s).
-    pub refresh_token_grace: Duration,
-    /// How long a browser stays signed in (`session_lifetime`, default 12 h).
-    pub session_lifetime: Duration,
-    /// Whether DPoP proofs need a nonce (`dpop_nonce`, default false).
-    pub dpop_nonce: bool,
-    /// Scopes in words.
-    pub scopes: BTreeMap<String, String>,
-    /// Its users.
-    pub users: Vec<AuthorityUser>,
-    /// Its clients.
-    pub clients: Vec<AuthorityClient>,
-    /// What it does wrong on purpose.
-    pub faults: Option<AuthorityFaults>,
-}
-
-/// `[authority.faults]`
-#[derive(Debug, Clone)]
-pub struct AuthorityFaults {
-    /// Where the control endpoint listens; on loopback.
-    pub control: Option<SocketAddr>,
-    /// What is on from the start.
-    pub on: Vec<Order>,
-}
-
-/// `[authority.tls]`: files as absolute paths.
-#[derive(Debug, Clone)]
-pub struct AuthorityTls {
-    /// PEM file with the certificate chain.
-    pub certificate: PathBuf,
-    /// PEM file with the private key.
-    pub private_key: PathBuf,
-    /// PEM file with the authorities of client certificates.
-    pub client_ca: Option<PathBuf>,
-}
-
-/// `[[authority.users]]`
-#[derive(Debug, Clone)]
-pub struct AuthorityUser {
-    /// Signs in with it.
-    pub name: String,
-    /// `sub`; default: the name.
-    pub sub: String,
-    /// The password.
-    pub password: Secret,
-    /// Claims by name.
-    pub claims: BTreeMap<String, serde_json::Value>,
-}
-
-/// `[[authority.clients]]`
-#[derive(Debug, Clone)]
-pub struct AuthorityClient {
-    /// `client_id`.
-    pub id: String,
-    /// Absent: a public client.
-    pub secret: Option<Secret>,
-    /// Grants that it may use, by their words in the file.
-    pub grants: Vec<String>,
-    /// Scopes that it may ask for.
-    pub scopes: Vec<String>,
-    /// How it authenticates; `None`: in any way that its secret allows.
-    pub auth: Option<AuthorityAuth>,
-    /// Whether its access tokens are opaque rather than JWTs.
-    pub opaque_tokens: bool,
-    /// The JOSE name of the algorithm that its tokens are signed with (`signing_alg`, default RS256).
-    pub signing_alg: &'static str,
-    /// Its public keys, a JWK Set.
-    pub jwks: Option<serde_json::Value>,
-    /// The name in its certificate.
-    pub certificate_name: Option<CertificateName>,
-    /// The certificates of which it shows one.
-    pub certificates: Vec<CertificateDer<'static>>,
-    /// Whether all its access tokens are bound to a certificate (`tls_client_certificate_bound_access_tokens`).
-    pub certificate_bound_access_tokens: bool,
-    /// Whether all its access tokens are bound to a key (`dpop_bound_access_tokens`, default false).
-    pub dpop_bound_access_tokens: bool,
-    /// Where browsers may be sent back to, as written.
-    pub redirect_uris: Vec<String>,
-    /// Where browsers may be sent after signing out, as written.
-    pub post_logout_redirect_uris: Vec<String>,
-    /// Where the authority tells the client of a sign-out.
-    pub backchannel_logout_uri: Option<String>,
-    /// Where a frame of the browser does.
-    pub frontchannel_logout_uri: Option<String>,
-}
-
-/// How a client of the embedded authority authenticates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AuthorityAuth {
-    /// `none`
-    None,
-    /// `client_secret_basic`
-    Basic,
-    /// `client_secret_post`
-    Post,
-    /// `private_key_jwt`
-    PrivateKeyJwt,
-    /// `tls_client_auth`
-    TlsClientAuth,
-    /// `self_signed_tls_client_auth`
-    SelfSignedTls,
 }

@@ -7,6 +7,7 @@ pub mod authority;
 pub mod dpop;
 pub mod issuer;
 pub mod login;
+pub mod pages;
 pub mod route;
 pub mod server;
 
@@ -19,11 +20,12 @@ table! {
     Root, "the file" {
         /// Where and how the gateway listens.
         server: server::Server,
-        /// The admin listener: `/metrics`, `/healthz`, `/readyz`, `/config`, `/revocations`. Without the table there is none.
+        /// The admin listener: `/metrics`, `/healthz`, `/readyz`, `/config`, `/revocations`, `/sessions`, and a status page.
+        /// Without the table there is none.
         admin: server::Admin,
         /// Refusing tokens before they expire, as `POST /revocations` of the admin listener orders it.
         revocation: server::Revocation,
-        /// A Redis or Valkey server, or a cluster, by which replicas share revocations and DPoP proofs.
+        /// A Redis or Valkey server, or a cluster, by which replicas share sessions, revocations and DPoP proofs.
         redis: server::Redis,
         /// The Authorization Servers whose tokens are accepted, by name: `[issuers.NAME]`.
         issuers: Entries<Name, issuer::Issuer>,
@@ -47,6 +49,8 @@ table! {
         logins: Entries<Name, login::Login>,
         /// Where browser sessions are kept.
         sessions: login::Sessions,
+        /// Files in place of the gateway's own pages; docs/logins.md says what may stand in them.
+        pages: pages::Pages,
         /// The embedded Authorization Server, for development only. Without the table there is none.
         authority: authority::Authority,
     }

@@ -10,12 +10,16 @@ mod files;
 mod introspection;
 mod issuer;
 mod login;
+mod login_only;
 mod overlap;
 mod own_client;
+mod pages;
 mod route;
 mod rule;
 mod server;
 mod store;
+mod tenant;
+mod token_from;
 mod upstream;
 
 use std::path::PathBuf;
@@ -62,6 +66,7 @@ pub fn config(
     let authority = authority::authority(root, &mut check);
     let logins = login::logins(root, &mut check);
     let sessions = login::sessions(root, &mut check);
+    let pages = pages::pages(root, &mut check);
     server::listeners(root, server.as_ref(), &mut check);
     let Check { mut files, .. } = check;
     files.sort();
@@ -80,6 +85,7 @@ pub fn config(
         log: log?,
         logins: logins?,
         sessions: sessions?,
+        pages: pages?,
         authority: authority?,
         files,
     })

@@ -5,11 +5,13 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::model::{
-    Accepted, Access, AccessLog, AnswerForm, Authority, AuthorityAuth, AuthorityFaults, Bind, CertificateFormat,
-    ClaimTest, ClientAuth, ClientCertificate, Config, Credential, Introspection, Issuer, KeySource, Login, Origin,
-    Param, Profile, Redis, Requirements, Route, Scheme, Server, SessionStore, SubjectLog, TokenType, Upstream,
-    UpstreamHost,
+    Accepted, Access, AccessLog, AnswerForm, Bind, CertificateFormat, ClaimTest, ClientAuth, ClientCertificate, Config,
+    Credential, Introspection, Issuer, KeySource, Origin, Param, Redis, Requirements, Route, Scheme, Server,
+    SubjectLog, TokenType, Upstream, UpstreamHost,
 };
+
+mod authority;
+mod login;
 
 /// What stands in the place of a secret.
 const REDACTED: &str = "[redacted]";
@@ -30,18 +32,9 @@ pub fn redacted(config: &Config) -> Value {
             "on_store_loss": if config.revocation.serve_on_store_loss { "serve" } else { "refuse" },
         },
         "redis": config.redis.as_ref().map(redis),
-        "logins": by_name(config.logins.iter().map(|login| (&*login.name, self::login(login, config)))),
-        "sessions": {
-            "store": match config.sessions.store {
-                SessionStore::Memory => "memory",
-                SessionStore::Cookie => "cookie",
-                SessionStore::Redis => "redis",
-            },
-            "key": config.sessions.keys.first().map(|_| REDACTED),
-            "previous_key": config.sessions.keys.get(1).map(|_| REDACTED),
-            "idle_timeout": period(config.sessions.idle_timeout),
-            "lifetime": period(config.sessions.lifetime),
-        },
+        "logins": by_name(config.logins.iter().map(|login| (&*login.name, login::login(login, config)))),
+        "sessions": login::sessions(&config.sessions),
+        "pages": login::pages(&config.pages),
         "issuers": by_name(config.issuers.iter().map(|issuer| (&*issuer.name, self::issuer(issuer)))),
         "upstreams": by_name(config.upstreams.iter().map(|upstream| (&*upstream.name, self::upstream(upstream)))),
         "routes": config.routes.iter().map(|route| self::route(route, config)).collect::<Value>(),
@@ -70,7 +63,7 @@ pub fn redacted(config: &Config) -> Value {
                 SubjectLog::None => "none",
             },
         },
-        "authority": config.authority.as_ref().map(authority),
+        "authority": config.authority.as_ref().map(authority::authority),
         "tests": config.tests.len(),
         "watched_files": config.files.iter().map(|path| path.display().to_string()).collect::<Value>(),
     })
@@ -130,22 +123,6 @@ fn requirements(asks: &Requirements) -> Map<String, Value> {
     let periods = periods.into_iter().filter_map(|(key, span)| Some((key, json!(period(span?)))));
     let claims = (!asks.claims.is_empty()).then(|| ("claims", by_name(claims)));
     lists.chain(periods).chain(claims).map(|(key, value)| (key.to_owned(), value)).collect()
-}
-
-fn login(login: &Login, config: &Config) -> Value {
-    let mut view = json!({
-        "issuer": config.issuers.get(login.issuer).map(|issuer| &*issuer.name),
-        "client_id": login.client_id,
-        "scopes": login.scopes,
-        "public_url": login.public_url,
-        "callback": login.callback,
-        "response_mode": if login.form_post { "form_post" } else { "query" },
-        "userinfo": login.userinfo,
-        "trusted_audiences": login.trusted_audiences,
-        "session_claims": login.session_claims,
-    });
-    add_client_auth(&mut view, &login.auth);
-    view
 }
 
 fn add_client_auth(view: &mut Value, auth: &ClientAuth) {
@@ -242,14 +219,7 @@ fn issuer(issuer: &Issuer) -> Value {
     json!({
         "issuer": &*issuer.issuer,
         "audiences": issuer.audiences,
-        "profile": match issuer.profile {
-            Profile::Rfc9068 => "rfc9068",
-            Profile::Okta => "okta",
-            Profile::Auth0 => "auth0",
-            Profile::Entra => "entra",
-            Profile::Keycloak => "keycloak",
-            Profile::Cognito => "cognito",
-        },
+        "profile": issuer.profile.as_str(),
         "token_types": issuer.token_types.iter().map(token_type).collect::<Value>(),
         "jwks_uri": jwks_uri,
         "jwks_file": jwks_file,
@@ -326,6 +296,12 @@ fn route(route: &Route, config: &Config) -> Value {
         },
         "issuers": issuers.map(|issuer| &*issuer.name).collect::<Value>(),
         "bind": route.bind.map(Bind::as_str),
+        "token_from": route.token_from.as_ref().map(|from| json!({
+            "query": from.query,
+            "subprotocol": from.subprotocol,
+            "cookie": from.cookie,
+            "cookie_origins": from.cookie_origins,
+        })),
         "credential": match route.credential {
             Credential::Pass => "pass",
             Credential::Drop => "drop",
@@ -339,69 +315,4 @@ fn route(route: &Route, config: &Config) -> Value {
     let own = route.requirements.iter().filter(|asks| asks.set.is_none()).flat_map(requirements);
     own.for_each(|(key, value)| shown[key] = value);
     shown
-}
-
-fn authority(authority: &Authority) -> Value {
-    let users = authority
-        .users
-        .iter()
-        .map(|user| json!({ "name": user.name, "sub": user.sub, "password": REDACTED, "claims": user.claims }));
-    let clients = authority.clients.iter().map(|client| {
-        json!({
-            "id": client.id,
-            "secret": client.secret.as_ref().map(|_| REDACTED),
-            "grants": client.grants,
-            "scopes": client.scopes,
-            "auth": client.auth.map(|auth| match auth {
-                AuthorityAuth::None => "none",
-                AuthorityAuth::Basic => "client_secret_basic",
-                AuthorityAuth::Post => "client_secret_post",
-                AuthorityAuth::PrivateKeyJwt => "private_key_jwt",
-                AuthorityAuth::TlsClientAuth => "tls_client_auth",
-                AuthorityAuth::SelfSignedTls => "self_signed_tls_client_auth",
-            }),
-            "access_tokens": if client.opaque_tokens { "opaque" } else { "jwt" },
-            "signing_alg": client.signing_alg,
-            "dpop_bound_access_tokens": client.dpop_bound_access_tokens,
-            "tls_client_certificate_bound_access_tokens": client.certificate_bound_access_tokens,
-            "redirect_uris": client.redirect_uris,
-            "post_logout_redirect_uris": client.post_logout_redirect_uris,
-            "backchannel_logout_uri": client.backchannel_logout_uri,
-            "frontchannel_logout_uri": client.frontchannel_logout_uri,
-        })
-    });
-    json!({
-        "listen": authority.listen.to_string(),
-        "tls": authority.tls.as_ref().map(|tls| json!({
-            "certificate": tls.certificate,
-            "private_key": tls.private_key,
-            "client_ca": tls.client_ca,
-        })),
-        "issuer": authority.issuer,
-        "audience": authority.audience,
-        "token_lifetime": period(authority.token_lifetime),
-        "code_lifetime": period(authority.code_lifetime),
-        "refresh_token_idle": period(authority.refresh_token_idle),
-        "refresh_token_lifetime": period(authority.refresh_token_lifetime),
-        "refresh_token_grace": period(authority.refresh_token_grace),
-        "session_lifetime": period(authority.session_lifetime),
-        "dpop_nonce": authority.dpop_nonce,
-        "scopes": authority.scopes,
-        "users": users.collect::<Value>(),
-        "clients": clients.collect::<Value>(),
-        "faults": authority.faults.as_ref().map(faults),
-    })
-}
-
-fn faults(faults: &AuthorityFaults) -> Value {
-    let on = faults.on.iter().map(|order| {
-        json!({
-            "fault": order.fault.word,
-            "at": order.place.word(),
-            "count": order.count,
-            "delay": order.delay.map(period),
-            "status": order.status,
-        })
-    });
-    json!({ "control": faults.control.map(|address| address.to_string()), "on": on.collect::<Value>() })
 }

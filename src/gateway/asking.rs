@@ -1,9 +1,10 @@
 //! What of a request its credential is found in, and how its sender proves to hold what the token is bound to.
 
+use http::header::ORIGIN;
 use http::{HeaderMap, HeaderValue, Method, Uri};
 
 use crate::clock::UnixTime;
-use crate::config::model::ForwardedCertificate;
+use crate::config::model::{ForwardedCertificate, TokenFrom};
 use crate::token::certificate;
 use crate::token::dpop::Purpose;
 use crate::token::dpop::uri::Place;
@@ -11,6 +12,7 @@ use crate::token::extract::{Credential, Scheme};
 use crate::token::principal::Principal;
 use crate::token::{Rejection, RejectionCode};
 
+use super::intent;
 use super::judge::Target;
 use super::snapshot::Snapshot;
 
@@ -54,11 +56,38 @@ impl<'r> Asking<'r> {
         Place { scheme: self.scheme, authority, path: self.uri.path() }
     }
 
+    /// Whether another site made a browser send this, with a cookie that `from` names: neither the origin that it is for nor
+    /// one that is named beside.
+    pub(super) fn is_cross_site(&self, from: Option<&TokenFrom>) -> bool {
+        if !intent::may_change(self.method, self.headers) {
+            return false;
+        }
+        let mut origins = self.headers.get_all(ORIGIN).iter();
+        let named = |origin: &HeaderValue| {
+            from.is_some_and(|from| from.cookie_origins.iter().any(|named| origin.as_bytes() == named.as_bytes()))
+        };
+        if let (Some(origin), None) = (origins.next(), origins.next())
+            && named(origin)
+        {
+            return false;
+        }
+        let own = self.target.and_then(|target| target.authority.to_str().ok()).unwrap_or_default();
+        intent::comes_from_elsewhere(self.headers, &format!("{}://{own}", self.scheme))
+    }
+
     /// The SHA-256 of the client's certificate.
     fn certificate(&self) -> Option<[u8; 32]> {
         match self.certificate {
             Shown::Itself(certificate) => certificate,
             Shown::ByProxy(forwarded) => certificate::told(self.headers, &forwarded.header, forwarded.format),
+        }
+    }
+
+    fn shows(&self, bound: [u8; 32]) -> Result<(), Rejection> {
+        match self.certificate() {
+            Some(shown) if shown == bound => Ok(()),
+            Some(_) => Err(unproven("the token is bound to another certificate than the client's (cnf.x5t#S256)")),
+            None => Err(unproven("the token is bound to a certificate (cnf.x5t#S256), and the client showed none")),
         }
     }
 
@@ -68,23 +97,13 @@ impl<'r> Asking<'r> {
     /// `bad_binding`, `bad_proof`, `proof_nonce_required` or `store_unavailable`.
     pub(super) async fn proves(
         &self,
-        credential: Credential<'_>,
+        credential: &Credential<'_>,
         principal: &Principal,
         snapshot: &Snapshot,
     ) -> Result<Option<HeaderValue>, Rejection> {
         let key = principal.binding.as_ref().and_then(|binding| binding.key.as_ref());
         if let Some(bound) = principal.binding.and_then(|binding| binding.certificate) {
-            match self.certificate() {
-                Some(shown) if shown == bound => {}
-                Some(_) => {
-                    return Err(unproven("the token is bound to another certificate than the client's (cnf.x5t#S256)"));
-                }
-                None => {
-                    return Err(unproven(
-                        "the token is bound to a certificate (cnf.x5t#S256), and the client showed none",
-                    ));
-                }
-            }
+            self.shows(bound)?;
         }
         match (credential.scheme, key) {
             (Scheme::Bearer, None) => Ok(None),
@@ -93,7 +112,7 @@ impl<'r> Asking<'r> {
             )),
             (Scheme::Dpop, None) => Err(unproven("the token was sent with the scheme DPoP and is not bound to a key")),
             (Scheme::Dpop, Some(key)) => {
-                let (method, token) = (self.method.as_str(), credential.token);
+                let (method, token) = (self.method.as_str(), &*credential.token);
                 let public_url = snapshot.config.server.public_url.as_deref();
                 let purpose = Purpose { method, place: self.place(), public_url, token, key };
                 snapshot.dpop.check(self.headers, &purpose, self.now)?.first_use().await

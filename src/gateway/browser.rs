@@ -1,37 +1,40 @@
 //! Browsers: the session that a request belongs to, and the way to a login when there is none.
 //!
 //! A session counts only on routes with `login`, at the host of the login's `public_url`, and when the request has no
-//! Authorization field: that decides alone. By a cookie nothing is changed from another site.
+//! Authorization field and no token in another place that the route takes one from: that decides alone. By a cookie, ours
+//! or another application's, nothing is changed from another site, and no WebSocket opened.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::header::{ACCEPT, AUTHORIZATION, COOKIE, ORIGIN, SET_COOKIE};
+use http::header::{AUTHORIZATION, SET_COOKIE};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue};
 
-use crate::login::{Login, StepUp};
+use crate::clock::UnixTime;
+use crate::login::{Departure, Login, Lost};
 use crate::observe::exchange::Exchange;
 use crate::pattern::canonical_host;
 use crate::policy::{self, Denial, Permit};
 use crate::proxy::identity;
 use crate::route::Located;
+use crate::session::store::StoreError;
 use crate::session::{Found, Live, Place, Session, is_ours};
+use crate::token::elsewhere;
 use crate::token::principal::{Principal, Scopes};
 use crate::token::{Rejection, RejectionCode};
 
 use super::asking::Asking;
+use super::intent::{Intent, comes_from_elsewhere, may_change};
 use super::judge::{Held, Target, Verdict, circumstances};
-use super::login_paths::{self, Call};
+use super::login_links;
+use super::login_paths::Call;
 use super::outcome::{Refusal, refused};
 use super::respond::{self, Challenge, Form};
 use super::snapshot::{Route, Snapshot};
 use super::{Passed, View, caller};
-
-const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// Verdicts of sessions that one worker holds.
 const MAX_HELD: usize = 4096;
@@ -45,7 +48,10 @@ struct Visitor {
 }
 
 /// What goes up and down beside a browser's request.
+#[derive(Default)]
 pub(super) struct Beside {
+    /// Whether a session opened the way.
+    pub(super) is_personal: bool,
     bearer: Option<HeaderValue>,
     cookies: Vec<HeaderValue>,
 }
@@ -53,14 +59,14 @@ pub(super) struct Beside {
 impl Beside {
     /// Of this visitor, if there is one: the access token where the route says so, cookies where the session needs them.
     fn of(visitor: Option<Visitor>, route: &Route) -> Self {
-        let Some(Visitor { live, .. }) = visitor else { return Self { bearer: None, cookies: Vec::new() } };
+        let Some(Visitor { live, .. }) = visitor else { return Self::default() };
         let token = Some(&live.session.tokens.access).filter(|_| route.passes_session_token);
         let bearer = token.and_then(|token| HeaderValue::try_from(format!("Bearer {token}")).ok());
         let sensitive = |mut bearer: HeaderValue| {
             bearer.set_sensitive(true);
             bearer
         };
-        Self { bearer: bearer.map(sensitive), cookies: live.cookies }
+        Self { is_personal: true, bearer: bearer.map(sensitive), cookies: live.cookies }
     }
 
     /// Adds to what the upstream gets.
@@ -110,20 +116,27 @@ impl Door<'_> {
     /// A browser on its way to a page is sent to the issuer, everybody else is told where a person can log in.
     async fn turn_away(&self, denial: Denial) -> Result<Passed, Refusal> {
         let mut challenge = Challenge::of(&self.view.snapshot, self.route, self.asking);
-        if !matches!(denial, Denial::NoCredential | Denial::SessionExpired) {
+        // What no login changes is no reason for one.
+        if !matches!(denial, Denial::NoCredential | Denial::SessionExpired | Denial::StepUpRequired { .. }) {
             return Err(refused(self.exchange, denial, challenge));
         }
+        // Who has to log in anyway does it as the route wants it at once.
+        let step_up = self.route.rule.step_up();
         let Asking { method, headers, uri, now, .. } = *self.asking;
-        if matches!(*method, Method::GET | Method::HEAD) && navigates(headers) {
+        let intent = Intent::of(method, headers);
+        if intent == Intent::Visit {
             let return_to = uri.path_and_query().map_or("/", PathAndQuery::as_str);
-            let way = self.login.begin(return_to, &StepUp::default(), headers, now).await;
+            let departure = Departure { return_to, login_hint: None, step_up };
+            let way = self.login.begin(departure, headers, now).await;
             let call = Call { snapshot: &self.view.snapshot, exchange: self.exchange, target: None, now };
-            return Ok(Passed::Document(call.went(way)));
+            return Ok(Passed::Document(call.went(self.login, return_to, way)));
         }
-        challenge.login = Some(login_paths::login_url(self.login, uri, method));
-        let form = if navigates(headers) { Form::Page } else { Form::Problem };
+        let return_to = login_links::return_to(self.login, self.asking, intent);
+        challenge.login = Some(login_links::login_url(self.login, Departure { return_to, login_hint: None, step_up }));
+        challenge.is_lost = !method.is_safe();
+        let form = if intent == Intent::Show { Form::Page } else { Form::Problem };
         self.exchange.denied(denial.code(), || denial.detail());
-        Ok(Passed::Document(respond::denial(&denial, &challenge, form)))
+        Ok(Passed::Document(respond::denial(&denial, &challenge, form, &self.view.snapshot.pages)))
     }
 }
 
@@ -132,13 +145,12 @@ type Kept = (Arc<Session>, Held);
 
 /// One worker's verdicts of sessions, so that a principal is not made for every request.
 #[derive(Default)]
-pub(super) struct Verdicts(RefCell<HashMap<(Place, u32), Kept>>);
+pub(super) struct Verdicts(RefCell<HashMap<Place, Kept>>);
 
 impl Verdicts {
     fn of(&self, snapshot: &Snapshot, login: &Login, live: &Live) -> Result<Held, Rejection> {
-        let key = (live.place, live.session.refreshes);
         let mut held = self.0.borrow_mut();
-        if let Some((session, held)) = held.get(&key)
+        if let Some((session, held)) = held.get(&live.place)
             && Arc::ptr_eq(session, &live.session)
         {
             return Ok(Rc::clone(held));
@@ -149,21 +161,20 @@ impl Verdicts {
         if held.len() >= MAX_HELD {
             held.clear();
         }
-        held.insert(key, (Arc::clone(&live.session), Rc::clone(&verdict)));
+        held.insert(live.place, (Arc::clone(&live.session), Rc::clone(&verdict)));
         Ok(verdict)
     }
 }
 
 /// A session's principal: the verified ID token, and the scopes of the token answer.
-fn principal(login: &Login, session: &Session) -> Principal {
-    let audiences = [Box::from(&*login.settings.client_id)].to_vec();
+pub(super) fn principal(login: &Login, session: &Session) -> Principal {
     Principal {
         issuer: login.settings.issuer,
         issuer_id: Arc::clone(&login.issuer),
         subject: Some(Box::from(&*session.subject)),
         client: Some(Box::from(&*login.settings.client_id)),
         scopes: Scopes::parse(&session.scopes),
-        audiences,
+        audiences: vec![Box::from(&*login.settings.client_id)],
         expires_at: login.sessions().end_of(session),
         binding: None,
         claims: session.claims.clone(),
@@ -173,7 +184,10 @@ fn principal(login: &Login, session: &Session) -> Principal {
 /// The login of a route, if sessions count for this request.
 pub(super) fn login_of<'s>(snapshot: &'s Snapshot, route: &Route, asking: &Asking<'_>) -> Option<&'s Arc<Login>> {
     let login = &snapshot.logins[route.login?];
-    (!asking.headers.contains_key(AUTHORIZATION) && is_at(login, asking.target)).then_some(login)
+    // A token that cannot be read is one all the same.
+    let elsewhere = |from| !matches!(elsewhere::credential(from, asking.headers, asking.query()), Ok(None));
+    let brings_token = asking.headers.contains_key(AUTHORIZATION) || route.token_from.as_ref().is_some_and(elsewhere);
+    (!brings_token && is_at(login, asking.target)).then_some(login)
 }
 
 /// Whether a request is for the host at which this login's cookies live.
@@ -193,58 +207,49 @@ async fn visit(
     asking: &Asking<'_>,
 ) -> Result<Option<Visitor>, Denial> {
     let Asking { method, headers, now, .. } = *asking;
-    let found = login.sessions().find(&login.jar, &login.settings.name, headers, now).await;
-    let live = match found.map_err(|error| Rejection::new(RejectionCode::StoreUnavailable, error.to_string()))? {
-        Found::Nothing => return Ok(None),
-        Found::Over => return Err(Denial::SessionExpired),
-        Found::Live(live) => live,
-    };
-    if !method.is_safe() && comes_from_elsewhere(headers, &login.settings.public_url) {
+    let Some(live) = found(login, headers, now).await? else { return Ok(None) };
+    if may_change(method, headers) && comes_from_elsewhere(headers, &login.settings.public_url) {
         return Err(Denial::CrossSite);
     }
-    let live = login.fresh(live, now).await.ok_or(Denial::SessionExpired)?;
+    let live = login.fresh(live, now).await.map_err(lost)?;
     let held = verdicts.of(snapshot, login, &live)?;
     Ok(Some(Visitor { live, held }))
 }
 
-/// Whether another site made the browser send this, as far as the browser says. One that says nothing sends a cookie that
-/// is SameSite=Lax only from our own pages, when the method is unsafe.
-pub(super) fn comes_from_elsewhere(headers: &HeaderMap, origin: &str) -> bool {
-    let mut sites = headers.get_all(FETCH_SITE).iter().peekable();
-    if sites.peek().is_some() {
-        return !sites.all(|site| matches!(site.as_bytes(), b"same-origin" | b"none"));
+/// The session of the browser that sent this, as it stands; `None`: there was none.
+///
+/// # Errors
+/// `session_expired` or `store_unavailable`.
+pub(super) async fn found(login: &Login, headers: &HeaderMap, now: UnixTime) -> Result<Option<Live>, Denial> {
+    let found = login.sessions().find(&login.jar, login.own(), headers, now).await;
+    match found.map_err(|error| unanswered(&error))? {
+        Found::Nothing => Ok(None),
+        Found::Over => Err(Denial::SessionExpired),
+        Found::Live(live) => Ok(Some(live)),
     }
-    headers.get_all(ORIGIN).iter().any(|sent| sent.as_bytes() != origin.as_bytes())
 }
 
-/// Whether this is a person's browser on its way to a page, by whatever method.
-fn navigates(headers: &HeaderMap) -> bool {
-    match headers.get(FETCH_MODE) {
-        Some(mode) => mode == "navigate",
-        None => headers.get(ACCEPT).is_some_and(|accept| accept.as_bytes().starts_with(b"text/html")),
+/// Why whoever had a session has none any more.
+pub(super) fn lost(lost: Lost) -> Denial {
+    match lost {
+        Lost::Over => Denial::SessionExpired,
+        Lost::Unanswered(error) => unanswered(&error),
     }
+}
+
+fn unanswered(error: &StoreError) -> Denial {
+    Rejection::new(RejectionCode::StoreUnavailable, error.to_string()).into()
 }
 
 /// Takes our own cookies out of what goes up.
 pub(super) fn keep_own_cookies(headers: &mut HeaderMap) {
-    let of = |crumb: &[u8]| is_ours(crumb.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii());
-    let ours = |field: &HeaderValue| field.as_bytes().split(|byte| *byte == b';').any(of);
-    if !headers.get_all(COOKIE).iter().any(ours) {
-        return;
-    }
-    let fields: Vec<HeaderValue> = headers.get_all(COOKIE).iter().cloned().collect();
-    headers.remove(COOKIE);
-    for field in fields {
-        let crumbs = field.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
-        let kept: Vec<&[u8]> = crumbs.filter(|crumb| !crumb.is_empty() && !of(crumb)).collect();
-        if let (false, Ok(value)) = (kept.is_empty(), HeaderValue::from_bytes(&kept.join(&b"; "[..]))) {
-            headers.append(COOKIE, value);
-        }
-    }
+    elsewhere::remove_cookies(headers, is_ours);
 }
 
 #[cfg(test)]
 mod tests {
+    use http::header::COOKIE;
+
     use super::*;
 
     fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -253,29 +258,6 @@ mod tests {
             headers.append(*name, HeaderValue::from_static(value));
         }
         headers
-    }
-
-    #[test]
-    fn other_sites_are_known_by_what_the_browser_says() {
-        let own = "https://app.example";
-        let cases: [(&[(&str, &str)], bool); 12] = [
-            (&[], false),
-            (&[("sec-fetch-site", "same-origin")], false),
-            (&[("sec-fetch-site", "none")], false),
-            (&[("sec-fetch-site", "same-site")], true),
-            (&[("sec-fetch-site", "cross-site")], true),
-            (&[("sec-fetch-site", "")], true),
-            (&[("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")], true),
-            (&[("sec-fetch-site", "cross-site"), ("origin", "https://app.example")], true),
-            (&[("origin", "https://app.example")], false),
-            (&[("origin", "https://app.example:8443")], true),
-            (&[("origin", "null")], true),
-            (&[("origin", "https://app.example"), ("origin", "https://evil.example")], true),
-        ];
-        for (fields, elsewhere) in cases {
-            let fields: Vec<(&'static str, &'static str)> = fields.to_vec();
-            assert_eq!(comes_from_elsewhere(&headers(&fields), own), elsewhere, "{fields:?}");
-        }
     }
 
     #[test]

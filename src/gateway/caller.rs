@@ -44,10 +44,14 @@ impl Connection {
         }
     }
 
-    /// `http` or `https`, as the client used it: told by a trusted proxy, else that of the connection.
+    /// `http` or `https`, as the client used it: told by a trusted proxy, once or always alike, else that of the connection.
     pub(super) fn scheme(&self, headers: &HeaderMap) -> &'static str {
-        let told = if self.headers.trusted() { headers.get("x-forwarded-proto") } else { None };
-        match told.map(HeaderValue::as_bytes) {
+        if !self.headers.trusted() {
+            return self.peer.scheme();
+        }
+        let mut told = headers.get_all("x-forwarded-proto").iter();
+        let first = told.next().filter(|first| told.all(|other| other == first));
+        match first.map(HeaderValue::as_bytes) {
             Some(b"https") => "https",
             Some(b"http") => "http",
             Some(_) | None => self.peer.scheme(),

@@ -35,6 +35,8 @@ pub struct Challenge {
     pub nonce: Option<HeaderValue>,
     /// Where a person can log in.
     pub login: Option<String>,
+    /// Whether what a person sent has to be sent again after it.
+    pub is_lost: bool,
 }
 
 /// To whom DPoP is offered.
@@ -70,6 +72,7 @@ impl Challenge {
             algs: Arc::clone(snapshot.dpop.algs()),
             nonce: snapshot.dpop.nonce(asking.now),
             login: None,
+            is_lost: false,
         }
     }
 

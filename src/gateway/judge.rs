@@ -16,7 +16,7 @@ use crate::route::Located;
 use crate::token::cache::{Local, Lookup};
 use crate::token::claims::Claims;
 use crate::token::envelope::is_jwt;
-use crate::token::extract::{self, Scheme};
+use crate::token::extract::{self, Place, Scheme};
 use crate::token::introspect::Introspector;
 use crate::token::jwt::Jws;
 use crate::token::principal::Principal;
@@ -148,8 +148,8 @@ pub struct Authenticated {
 
 /// Finds out who calls: by the verdict that is remembered of the token, else by verifying it, for which the issuer's
 /// keys may have to be fetched, or by asking the issuer. Either way it must not have been revoked. A token that is bound to
-/// its sender is taken with a proof of this request only, whatever is remembered. `None`: the request carries no credential,
-/// or the route does not look at any.
+/// its sender is taken with a proof of this request only, whatever is remembered; one in a cookie, not with what another site
+/// made a browser send. `None`: the request carries no credential, or the route does not look at any.
 ///
 /// # Errors
 /// Why the credential is not accepted.
@@ -158,16 +158,20 @@ pub async fn authenticate(
     verdicts: &Local<Verdict>,
     route: &Route,
     asking: &Asking<'_>,
-) -> Result<Option<Authenticated>, Rejection> {
+) -> Result<Option<Authenticated>, Denial> {
     if route.rule.access == Access::Public {
         return Ok(None);
     }
-    let Some(credential) = extract::credential(asking.headers, asking.query())? else { return Ok(None) };
-    let (held, cache) = verdict(snapshot, verdicts, route, credential.token, asking.now).await?;
+    let from = route.token_from.as_ref();
+    let Some(credential) = extract::credential(asking.headers, asking.query(), from)? else { return Ok(None) };
+    if credential.place == Place::Cookie && asking.is_cross_site(from) {
+        return Err(Denial::CrossSite);
+    }
+    let (held, cache) = verdict(snapshot, verdicts, route, &credential.token, asking.now).await?;
     snapshot.revocations.check(&held.principal, asking.now, &snapshot.config.revocation)?;
     let mut nonce = None;
     if credential.scheme == Scheme::Dpop || held.principal.binding.is_some() {
-        nonce = asking.proves(credential, &held.principal, snapshot).await?;
+        nonce = asking.proves(&credential, &held.principal, snapshot).await?;
     }
     Ok(Some(Authenticated { held, cache, nonce }))
 }
@@ -259,18 +263,29 @@ async fn ask(
 /// `unknown_issuer`.
 pub fn trusted_issuer<'s>(snapshot: &'s Snapshot, route: &Route, iss: &str) -> Result<&'s Issuer, Rejection> {
     match snapshot.issuer(iss) {
+        Some((_, issuer)) if issuer.checks.audiences().is_empty() => {
+            let detail = format!("the issuer {:?} has no `audiences` and is there for logins only", issuer.name);
+            Err(Rejection::new(RejectionCode::UnknownIssuer, detail))
+        }
         Some((position, issuer)) if route.rule.takes_issuer(position) => Ok(issuer),
         Some((_, issuer)) => {
             let detail = format!("the route {:?} does not take tokens of the issuer {:?}", route.name, issuer.name);
             Err(Rejection::new(RejectionCode::UnknownIssuer, detail))
         }
-        None => {
-            let known: Vec<&str> = snapshot.issuers.iter().map(|issuer| issuer.checks.issuer()).collect();
-            let shown: String = iss.chars().take(120).collect();
-            let detail = format!("`iss` is {shown:?}; the config has {known:?}, compared byte by byte");
-            Err(Rejection::new(RejectionCode::UnknownIssuer, detail))
-        }
+        None => Err(Rejection::new(RejectionCode::UnknownIssuer, unknown(snapshot, iss))),
     }
+}
+
+/// What the config has in place of an `iss` that it does not have.
+fn unknown(snapshot: &Snapshot, iss: &str) -> String {
+    const SHOWN: usize = 8;
+    let known: Vec<&str> = snapshot.issuers.iter().take(SHOWN).map(|issuer| issuer.checks.issuer()).collect();
+    let more = match snapshot.issuers.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let shown: String = iss.chars().take(120).collect();
+    format!("`iss` is {shown:?}; the config has {known:?}{more}, compared byte by byte")
 }
 
 #[cfg(test)]

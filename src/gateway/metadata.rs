@@ -44,6 +44,8 @@ pub struct Metadata {
 #[derive(Debug, Default)]
 struct Facts {
     issuers: BTreeSet<String>,
+    /// By the name of their table.
+    tenants: BTreeMap<String, BTreeSet<String>>,
     scopes: BTreeSet<String>,
     /// The algorithms of proofs, where one of its routes offers DPoP.
     proofs: Vec<String>,
@@ -51,26 +53,42 @@ struct Facts {
     unbound: bool,
     /// Whether one of its routes takes only tokens that are bound to a certificate.
     certificates: bool,
+    /// Whether one of its routes takes tokens in the query.
+    query: bool,
 }
 
 impl Facts {
     fn add(&mut self, config: &Config, route: &Route) {
-        self.issuers.extend(route.issuers.iter().map(|position| config.issuers[*position].issuer.to_string()));
+        let giving = route.issuers.iter().map(|position| &config.issuers[*position]);
+        for issuer in giving.filter(|issuer| issuer.gives_tokens()) {
+            let named = match issuer.table_of_tenant() {
+                None => &mut self.issuers,
+                Some(table) => self.tenants.entry(table.to_owned()).or_default(),
+            };
+            named.insert(issuer.issuer.to_string());
+        }
         let scopes = route.requirements.iter().flat_map(|asks| asks.scopes.iter().chain(&asks.any_scope));
         self.scopes.extend(scopes.cloned());
         self.unbound |= route.bind != Some(Bind::Dpop);
         self.certificates |= route.bind == Some(Bind::Mtls);
+        // The parameter's name is fixed by RFC 6750 section 2.3; others are an agreement of their own.
+        self.query |= route.token_from.as_ref().is_some_and(|from| from.query.as_deref() == Some("access_token"));
         if route.bind == Some(Bind::Dpop) || (route.bind.is_none() && config.dpop.offered) {
             self.proofs = config.dpop.algorithms.iter().map(|algorithm| format!("{algorithm:?}")).collect();
         }
     }
 
     fn document(&self, resource: &str) -> Bytes {
+        // A list of tenants would tell strangers whom the service is for, and a client not which of them is its own.
+        let alone = self.tenants.values().filter(|tenants| tenants.len() == 1).flatten();
+        let issuers: BTreeSet<&String> = self.issuers.iter().chain(alone).collect();
         let mut document = serde_json::json!({
             "resource": resource,
-            "authorization_servers": self.issuers,
-            "bearer_methods_supported": ["header"],
+            "bearer_methods_supported": if self.query { &["header", "query"][..] } else { &["header"] },
         });
+        if !issuers.is_empty() {
+            document["authorization_servers"] = serde_json::json!(issuers);
+        }
         if !self.scopes.is_empty() {
             document["scopes_supported"] = serde_json::json!(self.scopes);
         }

@@ -3,17 +3,21 @@
 //! One [`Gateway`] per worker, sharing nothing with the others but the snapshot and the process-wide level of the
 //! verdict cache. A request that gets no permit is answered here; nothing of it reaches an upstream.
 
+mod along;
 pub mod asking;
 mod browser;
 mod caller;
 mod challenge;
+mod intent;
 pub mod judge;
+mod login_links;
 mod login_paths;
 pub mod metadata;
 mod outcome;
 pub mod page;
 pub mod respond;
 pub mod snapshot;
+mod texts;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -21,9 +25,9 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Request, Response, Uri};
-use hyper::body::Incoming;
+use http::header::CONNECTION;
+use http::{HeaderValue, Method, Request, Response, Version};
+use hyper::body::{Body as _, Incoming};
 
 use crate::clock::Clock;
 use crate::observe::exchange::Exchange;
@@ -31,12 +35,13 @@ use crate::observe::metrics::Metrics;
 use crate::observe::worker::{SnapshotSink, WorkerSink};
 use crate::observe::writer::AccessLog;
 use crate::policy::{self, Denial, Permit};
-use crate::proxy::{self, Answer, Beat, Client, RequestBody, ResponseBody, Upstreams};
+use crate::proxy::headers::has_odd_coding;
+use crate::proxy::{self, Answer, Beat, Client, ResponseBody, Upstreams};
 use crate::route::Located;
 use crate::server::{Handler, Peer, Tunnels};
 use crate::token::cache::Local;
-use crate::token::dpop::NONCE_FIELD;
 
+use along::{Along, prepare};
 use asking::Asking;
 use browser::Door;
 use judge::{Held, Verdict};
@@ -117,9 +122,11 @@ impl Gateway {
     /// The life of one request. Whatever comes out, the exchange is told.
     async fn answer(self: Rc<Self>, connection: Rc<Connection>, request: Request<Incoming>) -> Response<Body> {
         let view = self.view();
-        let form = Form::of(request.method(), request.headers());
+        let form = Form::of(request.headers());
         let exchange = connection.open_exchange(&view.snapshot, &view.sink, &request);
-        if !view.snapshot.logins.is_empty() && request.uri().path().starts_with(login_paths::OWN) {
+        let tunnels = wants_tunnel(&request);
+        let ends = tunnels || !request.body().is_end_stream() && has_odd_coding(request.headers());
+        if !view.snapshot.logins.is_empty() && request.uri().path().starts_with(login_paths::OWN) && !tunnels {
             return Box::pin(self.own_path(view, exchange, request, form)).await;
         }
         let refusal = match self.forward(&view, &connection, &exchange, request).await {
@@ -131,7 +138,11 @@ impl Gateway {
             Ok(Passed::Document(document)) => return finish(exchange, document),
             Err(refusal) => refusal,
         };
-        finish(exchange, refusal.into_response(form))
+        let mut response = refusal.into_response(form, &view.snapshot.pages);
+        if ends {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        finish(exchange, response)
     }
 
     /// From the head of a request to the head of its response.
@@ -164,22 +175,9 @@ impl Gateway {
         let certificate = connection.certificate(&snapshot.config.server);
         let (target_ref, now) = (target.as_ref(), self.clock.now());
         let asking = Asking { method, uri, headers, scheme, target: target_ref, certificate, now };
-        let mut beside = None;
-        let (permit, nonce) = match browser::login_of(snapshot, route, &asking) {
-            None => {
-                let judged = self.judge(view, &located, exchange, &asking).await;
-                judged.map_err(|denial| refused(exchange, denial, Challenge::of(snapshot, route, &asking)))?
-            }
-            Some(login) => {
-                let door = Door { view, located: &located, route, login, exchange, asking: &asking };
-                match Box::pin(door.judge()).await {
-                    Ok((permit, found)) => {
-                        beside = Some(found);
-                        (permit, None)
-                    }
-                    Err(answered) => return *answered,
-                }
-            }
+        let (permit, mut along) = match self.admit(view, &located, exchange, &asking).await {
+            Ok(admitted) => admitted,
+            Err(answered) => return *answered,
         };
         // 4. What was judged is what is forwarded.
         let path = match located.path {
@@ -188,12 +186,7 @@ impl Gateway {
         };
         let authority = target.map(|target| target.authority);
         let mut request = prepare(request, path, limits.max_body_bytes, exchange).map_err(told)?;
-        if !snapshot.logins.is_empty() {
-            browser::keep_own_cookies(request.headers_mut());
-        }
-        if let Some(beside) = &mut beside {
-            beside.go_up(request.headers_mut());
-        }
+        along.go_up(snapshot, route, &mut request).map_err(|rejection| told(rejection.into()))?;
         // 5. The upstream.
         exchange.forwarding_to(route.upstream);
         let upstream = view.upstreams.get(route.upstream).expect("a route's upstream is one of its snapshot's");
@@ -201,19 +194,36 @@ impl Gateway {
         match proxy::forward(&permit, upstream, &route.plan, client, request).await {
             Ok(Answer::Response(mut response)) => {
                 exchange.upstream_answered();
-                bring(response.headers_mut(), nonce);
-                if let Some(beside) = beside {
-                    beside.go_down(response.headers_mut());
-                }
+                along.keep_private(response.headers_mut());
+                along.go_down(response.headers_mut());
                 Ok(Passed::Response(response))
             }
             Ok(Answer::Switched(mut head, tunnel)) => {
                 exchange.upstream_answered();
-                bring(head.headers_mut(), nonce);
+                along.go_down(head.headers_mut());
                 Ok(Passed::Switched(head, tunnel))
             }
             Err(fault) => Err(broken(exchange, &fault)),
         }
+    }
+
+    /// Lets a request pass by its token or by its session, or answers it: `Err` is the answer.
+    async fn admit(
+        &self,
+        view: &View,
+        located: &Located<'_>,
+        exchange: &Exchange,
+        asking: &Asking<'_>,
+    ) -> Result<(Permit<Held>, Along), Box<Result<Passed, Refusal>>> {
+        let (snapshot, route) = (&view.snapshot, &view.snapshot.routes[located.route]);
+        let Some(login) = browser::login_of(snapshot, route, asking) else {
+            let judged = self.judge(view, located, exchange, asking).await;
+            let told = |denial| Box::new(Err(refused(exchange, denial, Challenge::of(snapshot, route, asking))));
+            return judged.map(|(permit, nonce)| (permit, Along::of_token(nonce))).map_err(told);
+        };
+        let door = Door { view, located, route, login, exchange, asking };
+        let (permit, beside) = Box::pin(door.judge()).await?;
+        Ok((permit, Along::of_session(beside)))
     }
 
     /// Authenticates and decides.
@@ -254,8 +264,9 @@ impl Gateway {
             }
             Err(denial) => Err(denial),
         };
-        let answer =
-            answered.unwrap_or_else(|denial| refused(&exchange, denial, Challenge::default()).into_response(form));
+        let pages = &view.snapshot.pages;
+        let told = |denial| refused(&exchange, denial, Challenge::default()).into_response(form, pages);
+        let answer = answered.unwrap_or_else(told);
         finish(exchange, answer)
     }
 
@@ -302,44 +313,17 @@ impl Handler for Gateway {
     }
 }
 
+/// Whether a request is a CONNECT. It is always refused, and the connection ends with that: what the client has sent behind
+/// it was for the other end of the tunnel, and must not be read as a request.
+fn wants_tunnel<B>(request: &Request<B>) -> bool {
+    *request.method() == Method::CONNECT && request.version() < Version::HTTP_2
+}
+
 /// What goes down to the client.
 enum Passed {
     Response(Response<proxy::UpstreamBody>),
     Switched(Response<()>, proxy::Tunnel),
     Document(Response<Bytes>),
-}
-
-/// Gives the client the nonce for its next proof.
-fn bring(headers: &mut HeaderMap, nonce: Option<HeaderValue>) {
-    if let Some(nonce) = nonce {
-        headers.insert(NONCE_FIELD, nonce);
-    }
-}
-
-/// Bounds the body and has it counted, and puts the judged spelling of the path in place of the one that came.
-fn prepare(
-    request: Request<Incoming>,
-    path: Option<String>,
-    max_body_bytes: Option<u64>,
-    exchange: &Exchange,
-) -> Result<Request<RequestBody>, Denial> {
-    let (mut head, body) = request.into_parts();
-    let mut body = RequestBody::new(body, max_body_bytes).map_err(|_| Denial::BodyTooLarge)?;
-    exchange.bytes_in(body.count());
-    if let Some(path) = path {
-        head.uri = respelled(&head.uri, path).ok_or(Denial::BadRequest { detail: "The path cannot be forwarded." })?;
-    }
-    Ok(Request::from_parts(head, body))
-}
-
-fn respelled(uri: &Uri, mut path: String) -> Option<Uri> {
-    if let Some(query) = uri.query() {
-        path.push('?');
-        path.push_str(query);
-    }
-    let mut parts = uri.clone().into_parts();
-    parts.path_and_query = Some(PathAndQuery::try_from(path).ok()?);
-    Uri::from_parts(parts).ok()
 }
 
 #[cfg(test)]

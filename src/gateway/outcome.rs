@@ -8,6 +8,7 @@ use crate::observe::exchange::Exchange;
 use crate::policy::Denial;
 use crate::proxy::{BodyError, Fault, FaultKind, ResponseBody, Watch};
 
+use super::page::Pages;
 use super::respond::{self, Broken, Challenge, Form};
 
 /// A response body whose end is the end of its exchange.
@@ -43,10 +44,10 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    pub(super) fn into_response(self, form: Form) -> Response<Bytes> {
+    pub(super) fn into_response(self, form: Form, pages: &Pages) -> Response<Bytes> {
         match self {
-            Self::Denied(denial, challenge) => respond::denial(&denial, &challenge, form),
-            Self::Broken(broken) => respond::fault(broken, form),
+            Self::Denied(denial, challenge) => respond::denial(&denial, &challenge, form, pages),
+            Self::Broken(broken) => respond::fault(broken, form, pages),
         }
     }
 }

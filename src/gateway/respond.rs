@@ -1,14 +1,14 @@
 //! Refusals as a caller sees them: status, challenge and problem document, or a small page for a browser.
 //!
-//! The one place that knows status codes. What is told to a caller is a fixed sentence per code; the exact detail of a
-//! denial goes to the log, as it may help an attacker more than a client.
+//! The one place that knows status codes. What is told to a caller is a fixed sentence per code (`texts`); the exact detail
+//! of a denial goes to the log, as it may help an attacker more than a client.
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
     X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use crate::policy::Denial;
 use crate::token::RejectionCode;
@@ -16,7 +16,9 @@ use crate::token::dpop::NONCE_FIELD;
 
 pub use super::challenge::Challenge;
 
-use super::page::{PAGE_POLICY, Page};
+use super::intent;
+use super::page::{Filling, Kind, Link, Pages};
+use super::texts::{self, Said};
 
 /// Seconds after which a caller may try again when an issuer cannot be reached.
 pub(super) const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("5");
@@ -33,21 +35,29 @@ pub enum Form {
 impl Form {
     /// A page for a browser that navigates, a problem document for everybody else.
     #[must_use]
-    pub fn of(method: &Method, headers: &HeaderMap) -> Self {
-        let navigates = match headers.get("sec-fetch-mode") {
-            Some(mode) => mode == "navigate",
-            None => headers.get(ACCEPT).is_some_and(|accept| accept.as_bytes().starts_with(b"text/html")),
-        };
-        if navigates && matches!(*method, Method::GET | Method::HEAD) { Self::Page } else { Self::Problem }
+    pub fn of(headers: &HeaderMap) -> Self {
+        if intent::navigates(headers) { Self::Page } else { Self::Problem }
     }
 }
 
 /// The answer to a refused request.
 #[must_use]
-pub fn denial(denial: &Denial, challenge: &Challenge, form: Form) -> Response<Bytes> {
-    let mut response = refusal(status(denial), denial.code(), sentence(denial), challenge.login.as_deref(), form);
+pub fn denial(denial: &Denial, challenge: &Challenge, form: Form, pages: &Pages) -> Response<Bytes> {
+    let sentence = match (denial, &challenge.login) {
+        (Denial::NoCredential, Some(_)) => texts::NOBODY,
+        _ => texts::denial(denial),
+    };
+    let refusal = Refusal {
+        status: status(denial),
+        code: denial.code(),
+        sentence,
+        said: texts::refusal(denial),
+        login: challenge.login.as_deref(),
+        is_lost: challenge.is_lost,
+    };
+    let mut response = refusal.response(form, pages);
     let headers = response.headers_mut();
-    for value in challenge.values(denial, sentence(denial)) {
+    for value in challenge.values(denial, sentence) {
         headers.append(WWW_AUTHENTICATE, value);
     }
     match denial.rejection() {
@@ -99,46 +109,6 @@ const fn status(denial: &Denial) -> StatusCode {
     }
 }
 
-/// One sentence per code; without quotes or backslashes, so that it fits `error_description` (RFC 6750 section 3).
-const fn sentence(denial: &Denial) -> &'static str {
-    match denial {
-        Denial::NoCredential => "This resource needs an access token, sent as Authorization: Bearer TOKEN.",
-        Denial::Token(rejection) => match rejection.code {
-            RejectionCode::BadCredentialSyntax => "Send exactly one Authorization header with exactly one token.",
-            RejectionCode::MalformedToken => "The access token is not a well-formed JWT.",
-            RejectionCode::UnknownIssuer => "The access token comes from an issuer that is not accepted here.",
-            RejectionCode::WrongType => "This is not an access token. An ID token cannot be used in its place.",
-            RejectionCode::AlgorithmRefused => "The access token is signed with an algorithm that is not accepted.",
-            RejectionCode::UnknownKey => "The access token is signed with a key that its issuer does not publish.",
-            RejectionCode::BadSignature => "The signature of the access token is not valid.",
-            RejectionCode::Expired => "The access token has expired.",
-            RejectionCode::NotYetValid => "The access token is not valid yet.",
-            RejectionCode::WrongAudience => "The access token was issued for another audience.",
-            RejectionCode::MissingClaim => "The access token lacks a required claim.",
-            RejectionCode::Inactive => "The access token is not active.",
-            RejectionCode::Revoked => "The access token was revoked.",
-            RejectionCode::BadBinding => {
-                "The access token is not bound to its sender, or the sender has not proven it."
-            }
-            RejectionCode::BadProof => "The DPoP proof is not valid for this request.",
-            RejectionCode::ProofNonceRequired => "The DPoP proof needs the nonce of the DPoP-Nonce header.",
-            RejectionCode::IssuerUnavailable => "The token cannot be judged now, as its issuer cannot be reached.",
-            RejectionCode::StoreUnavailable => "The request cannot be judged now. Try again later.",
-        },
-        Denial::SessionExpired => "You are not logged in any more.",
-        Denial::CrossSite => "This request comes from another site, and changes something here.",
-        Denial::InsufficientScope { .. } => "The access token does not have the scope that this needs.",
-        Denial::ClaimRefused { .. } => "The access token does not carry the claims that this needs.",
-        Denial::StepUpRequired { .. } => "This needs a stronger or a more recent login.",
-        Denial::NoRoute => "There is nothing here.",
-        Denial::MethodNotAllowed { .. } => "This resource does not have this method.",
-        Denial::AmbiguousPath { .. } => "The path can be read in more than one way. Send it in its plain form.",
-        Denial::BadRequest { detail } => detail,
-        Denial::BodyTooLarge => "The request body is too large.",
-        Denial::HeadersTooLarge => "The request head is too large.",
-    }
-}
-
 /// What went wrong behind us, as the caller is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Broken {
@@ -164,32 +134,74 @@ impl Broken {
 
 /// The answer to a request that was permitted but whose upstream failed before its response began.
 #[must_use]
-pub fn fault(broken: Broken, form: Form) -> Response<Bytes> {
-    let (status, sentence) = match broken {
-        Broken::Unreachable => (StatusCode::BAD_GATEWAY, "The service behind this gateway cannot be reached."),
-        Broken::Timeout => (StatusCode::GATEWAY_TIMEOUT, "The service behind this gateway did not answer in time."),
-        Broken::Protocol => (StatusCode::BAD_GATEWAY, "The service behind this gateway gave no usable answer."),
+pub fn fault(broken: Broken, form: Form, pages: &Pages) -> Response<Bytes> {
+    let status = match broken {
+        Broken::Unreachable | Broken::Protocol => StatusCode::BAD_GATEWAY,
+        Broken::Timeout => StatusCode::GATEWAY_TIMEOUT,
     };
-    refusal(status, broken.code(), sentence, None, form)
+    let (code, sentence, said) = (broken.code(), texts::fault(broken), texts::broken(broken));
+    Refusal { status, code, sentence, said, login: None, is_lost: false }.response(form, pages)
 }
 
-fn refusal(status: StatusCode, code: &'static str, sentence: &str, login: Option<&str>, form: Form) -> Response<Bytes> {
-    match form {
-        Form::Problem => own(status, "application/problem+json", problem(status, code, sentence, login)),
-        Form::Page => {
-            let title = status.canonical_reason().unwrap_or("Refused");
-            let note = format!("{} {code}", status.as_u16());
-            let link = login.map(|url| (url, "Log in"));
-            page(status, &Page { title, sentence, note: Some(&note), links: link.as_slice() })
+/// What a caller gets in place of a response of the upstream's.
+struct Refusal<'a> {
+    status: StatusCode,
+    code: &'static str,
+    /// For the maker of a caller.
+    sentence: &'a str,
+    /// For a person.
+    said: Said,
+    /// Where a person can log in.
+    login: Option<&'a str>,
+    is_lost: bool,
+}
+
+impl Refusal<'_> {
+    fn response(&self, form: Form, pages: &Pages) -> Response<Bytes> {
+        match form {
+            Form::Problem => own(self.status, "application/problem+json", self.problem()),
+            Form::Page => {
+                let note = format!("{} {}", self.status.as_str(), self.code);
+                let link = self.login.map(|url| Link { url, text: texts::LOG_IN });
+                let filling = Filling {
+                    title: self.said.title,
+                    sentence: self.said.sentence,
+                    hint: self.is_lost.then_some(texts::NOT_TAKEN),
+                    note: Some(&note),
+                    code: Some(self.code),
+                    site: self.login.map(site),
+                    links: link.as_slice(),
+                    ..Filling::default()
+                };
+                page(self.status, Kind::Refusal, filling, pages)
+            }
         }
+    }
+
+    /// RFC 9457. `type` is absent, hence `about:blank`, and `title` the phrase of the status.
+    fn problem(&self) -> String {
+        let Self { status, code, sentence, login, .. } = self;
+        let title = status.canonical_reason().unwrap_or("Refused");
+        let login = login.map(|url| format!(",\"login\":{}", serde_json::Value::from(url))).unwrap_or_default();
+        format!(
+            "{{\"title\":\"{title}\",\"status\":{status},\"code\":\"{code}\",\"detail\":\"{sentence}\"{login}}}\n",
+            status = status.as_u16()
+        )
     }
 }
 
-/// A page for a person.
+/// The host, and perhaps port, of a URL of ours.
+pub(super) fn site(url: &str) -> &str {
+    url.split('/').nth(2).unwrap_or_default()
+}
+
+/// A page for a person. Its own address stays with it: that of a callback has a code in it.
 #[must_use]
-pub fn page(status: StatusCode, page: &Page<'_>) -> Response<Bytes> {
-    let mut response = own(status, "text/html; charset=utf-8", page.html());
-    response.headers_mut().insert(CONTENT_SECURITY_POLICY, PAGE_POLICY.clone());
+pub fn page(status: StatusCode, kind: Kind, filling: Filling<'_>, pages: &Pages) -> Response<Bytes> {
+    let (html, policy) = pages.html(kind, Filling { status: status.as_str(), ..filling });
+    let mut response = own(status, "text/html; charset=utf-8", html);
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    response.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response
 }
 
@@ -206,16 +218,6 @@ pub fn own(status: StatusCode, media_type: &'static str, body: String) -> Respon
     response
 }
 
-/// RFC 9457. `type` is absent, hence `about:blank`, and `title` the phrase of the status.
-fn problem(status: StatusCode, code: &str, sentence: &str, login: Option<&str>) -> String {
-    let title = status.canonical_reason().unwrap_or("Refused");
-    let login = login.map(|url| format!(",\"login\":{}", serde_json::Value::from(url))).unwrap_or_default();
-    format!(
-        "{{\"title\":\"{title}\",\"status\":{status},\"code\":\"{code}\",\"detail\":\"{sentence}\"{login}}}\n",
-        status = status.as_u16()
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,7 +230,7 @@ mod tests {
             bearer: true,
             ..Challenge::default()
         };
-        let response = denial(what, &challenge, Form::Problem);
+        let response = denial(what, &challenge, Form::Problem, &Pages::default());
         let header = response.headers().get(WWW_AUTHENTICATE).map(|value| value.to_str().unwrap().to_owned());
         let problem: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
         assert_eq!(problem["status"], response.status().as_u16());
@@ -253,24 +255,6 @@ mod tests {
             let got = refused(&what);
             assert_eq!((got.0, got.1.as_str()), (status, code));
             assert!(got.2.contains(challenge) && got.2.is_empty() == challenge.is_empty(), "{code}: {}", got.2);
-        }
-    }
-
-    #[test]
-    fn only_a_navigation_gets_a_page() {
-        let cases = [
-            ("GET", Some("text/html,*/*"), None, Form::Page),
-            ("GET", Some("text/html"), Some("cors"), Form::Problem),
-            ("GET", None, Some("navigate"), Form::Page),
-            ("POST", Some("text/html"), Some("navigate"), Form::Problem),
-            ("GET", Some("*/*"), None, Form::Problem),
-            ("GET", Some("application/json, text/html"), None, Form::Problem),
-        ];
-        for (method, accept, mode, form) in cases {
-            let mut headers = HeaderMap::new();
-            accept.map(|value| headers.insert(ACCEPT, HeaderValue::from_static(value)));
-            mode.map(|value| headers.insert("sec-fetch-mode", HeaderValue::from_static(value)));
-            assert_eq!(Form::of(&method.parse().unwrap(), &headers), form, "{method} {accept:?} {mode:?}");
         }
     }
 }

@@ -26,6 +26,7 @@ use crate::token::revocation::Revocations;
 
 use super::judge::Verdict;
 use super::metadata::{Metadata, Resource};
+use super::page::Pages;
 
 /// Everything compiled from one config.
 pub struct Snapshot {
@@ -45,6 +46,8 @@ pub struct Snapshot {
     pub dpop: Dpop,
     /// By their position in the config.
     pub logins: Vec<Arc<Login>>,
+    /// What people are shown.
+    pub pages: Pages,
     /// Verdicts on tokens, judged by this config.
     pub verdicts: Arc<cache::Shared<Verdict>>,
     /// What is refused before its end.
@@ -64,6 +67,8 @@ pub struct Route {
     pub rule: Rule,
     /// How it forwards.
     pub plan: Plan,
+    /// Where a token may come beside `Authorization`.
+    pub token_from: Option<model::TokenFrom>,
     /// Position of its upstream.
     pub upstream: usize,
     /// The hosts that it names.
@@ -219,6 +224,7 @@ impl Snapshot {
             targets,
             metadata,
             dpop: Dpop::new(&config.dpop, &means.dpop),
+            pages: Pages::new(&config.pages),
             verdicts: cache::Shared::new(cache::Limits::default(), Arc::clone(&means.epoch)),
             revocations: Arc::clone(&means.revocations),
             route_names: config.routes.iter().map(|route| Arc::clone(&route.name)).collect(),
@@ -403,6 +409,7 @@ impl Route {
             name,
             rule: Rule::new(route),
             plan,
+            token_from: route.token_from.clone(),
             upstream: route.upstream,
             hosts,
             resource,

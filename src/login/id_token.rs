@@ -1,4 +1,5 @@
-//! Whether an ID token proves who logged in (OpenID Connect Core 1.0, section 3.1.3.7), to the letter and in its order.
+//! Whether an ID token proves who logged in (OpenID Connect Core 1.0, section 3.1.3.7), to the letter and in its order, up
+//! to step 11. How and when the person signed in (steps 12 and 13) is for [`super::step_up`] to judge.
 //!
 //! Pure: keys and time come in. It always comes from the token endpoint here; its signature is checked all the same.
 
@@ -32,10 +33,6 @@ pub struct Expected<'a> {
     pub algorithms: &'a [Algorithm],
     /// `nonce`; `None` after a refresh, where none is demanded.
     pub nonce: Option<&'a str>,
-    /// `auth_time` may be so old, in seconds, if the request said so.
-    pub max_age: Option<u64>,
-    /// `acr` is one of these; empty: any.
-    pub acr: &'a [String],
     /// The access token that came along, for `at_hash`.
     pub access_token: Option<&'a str>,
     /// How far the issuer's clock may be off.
@@ -68,7 +65,6 @@ pub fn verify(token: &str, keys: &KeySet, expected: &Expected<'_>, now: UnixTime
     }
     check_times(&claims, expected, now)?;
     check_nonce(&claims, expected.nonce)?;
-    check_context(&claims, expected.acr)?;
     check_hash(&claims, algorithm, expected.access_token)?;
     Ok(claims)
 }
@@ -125,13 +121,7 @@ fn check_times(claims: &Claims, expected: &Expected<'_>, now: UnixTime) -> Resul
     if issued > latest || claims.not_before.is_some_and(|moment| moment > latest) {
         return Err(Rejection::new(RejectionCode::NotYetValid, "the ID token is from the future"));
     }
-    let Some(max_age) = expected.max_age else { return Ok(()) };
-    let signed_in = seconds(claims, "auth_time").ok_or_else(|| missing("auth_time"))?;
-    let allowed = Duration::from_secs(max_age) + expected.skew;
-    match now.since(UnixTime::from_secs(signed_in)) <= allowed {
-        true => Ok(()),
-        false => Err(Rejection::new(RejectionCode::Expired, "the person signed in longer ago than max_age")),
-    }
+    Ok(())
 }
 
 /// A claim in whole seconds.
@@ -146,16 +136,6 @@ fn check_nonce(claims: &Claims, expected: Option<&str>) -> Result<(), Rejection>
     match same(nonce.as_bytes(), expected.as_bytes()) {
         true => Ok(()),
         false => Err(Rejection::new(RejectionCode::BadBinding, "the nonce of the ID token is another login's")),
-    }
-}
-
-fn check_context(claims: &Claims, accepted: &[String]) -> Result<(), Rejection> {
-    let reached = claims.get("acr").and_then(Value::as_str);
-    match accepted.is_empty() || reached.is_some_and(|reached| accepted.iter().any(|acr| acr == reached)) {
-        true => Ok(()),
-        false => {
-            Err(Rejection::new(RejectionCode::MissingClaim, "the issuer did not reach the acr that was asked for"))
-        }
     }
 }
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 use http::HeaderMap;
 use serde_json::Value;
 
-use super::id_token;
-use super::{Failure, Login, Side, Way, return_to};
+use super::{Failure, Login, Side, Told, Way, id_token, return_to, rounds};
 use crate::clock::UnixTime;
 use crate::session::Who;
+use crate::token::claims::Claims;
 use crate::token::jwt::Jws;
 use crate::token::{Rejection, RejectionCode};
 
@@ -37,12 +37,9 @@ impl Login {
     /// # Errors
     /// When the store does not answer: the session may live on then.
     pub async fn log_out(&self, return_to: &str, headers: &HeaderMap) -> Result<LoggedOut, Failure> {
-        let (ended, cookies) = self.sessions.end(&self.jar, headers).await.map_err(|error| Failure {
-            side: Side::Store,
-            sentence: "You could not be logged out. Please try again in a moment.",
-            detail: error.to_string(),
-            cookies: Vec::new(),
-        })?;
+        let (ended, mut cookies) =
+            self.sessions.end(&self.jar, self.own(), headers).await.map_err(|error| unanswered(&error))?;
+        cookies.extend(rounds::forgotten(&self.jar, headers));
         let return_to = return_to::safe(return_to, &self.settings.public_url);
         let Some(session) = ended else {
             return Ok(LoggedOut { way: Way { location: return_to, cookies }, subject: None });
@@ -72,8 +69,7 @@ impl Login {
     #[must_use]
     pub fn after_logout(&self, state: &str) -> Option<String> {
         let target = self.sealer.open(&self.jar.name("-out"), state)?;
-        let target = String::from_utf8(target).ok()?;
-        Some(return_to::safe(&target, &self.settings.public_url))
+        String::from_utf8(target).ok()
     }
 
     /// Ends the sessions that a logout token names (OpenID Connect Back-Channel Logout 1.0, section 2.6). Gives how many
@@ -84,12 +80,7 @@ impl Login {
     pub async fn back_channel(&self, token: &str, now: UnixTime) -> Result<Option<usize>, Failure> {
         let refused = |rejection: Rejection| {
             let side = if rejection.code == RejectionCode::IssuerUnavailable { Side::Issuer } else { Side::Browser };
-            Failure {
-                side,
-                sentence: "The logout token is not accepted.",
-                detail: rejection.to_string(),
-                cookies: Vec::new(),
-            }
+            Failure::new(side, Told::NobodyNamed, rejection.to_string())
         };
         let jws = Jws::parse(token).map_err(refused)?;
         if jws.issuer() != &*self.issuer {
@@ -98,7 +89,7 @@ impl Login {
         let keys = self.keys.keys_for(jws.envelope.header.kid.as_deref()).await.map_err(refused)?;
         jws.envelope.verify(&keys).map_err(refused)?;
         let (who, jti, until) = self.named_by(&jws, now).map_err(refused)?;
-        let (once, used) = (&self.shared.once, [&*self.issuer, &*jti]);
+        let (once, used) = (&self.shared.logouts, [&*self.issuer, &*jti]);
         if !once.first(USED, &used, until, now).await.map_err(|error| unanswered(&error))? {
             return Err(refused(bad("the logout token was used before")));
         }
@@ -117,10 +108,10 @@ impl Login {
     /// When they are not both there, or of another issuer.
     pub async fn front_channel(&self, iss: Option<&str>, sid: Option<&str>) -> Result<Option<usize>, Failure> {
         let (Some(iss), Some(sid)) = (iss, sid) else {
-            return Err(Failure::of_browser("The logout names no session.", "iss or sid is missing"));
+            return Err(Failure::of_browser(Told::NobodyNamed, "iss or sid is missing"));
         };
         if *iss != *self.issuer {
-            return Err(Failure::of_browser("The logout names no session.", "iss is another issuer"));
+            return Err(Failure::of_browser(Told::NobodyNamed, "iss is another issuer"));
         }
         self.ended(&Who { issuer: iss.to_owned(), subject: None, sid: Some(sid.to_owned()) }).await
     }
@@ -132,48 +123,55 @@ impl Login {
     /// Whom a verified logout token names, with its `jti`, and until when that must be remembered.
     fn named_by(&self, jws: &Jws<'_>, now: UnixTime) -> Result<(Who, String, UnixTime), Rejection> {
         let claims = &jws.claims;
-        let typ = jws.envelope.header.typ.as_deref().map(str::to_ascii_lowercase);
-        let typ_fits =
-            typ.as_deref().is_none_or(|typ| matches!(typ.trim_start_matches("application/"), "logout+jwt" | "jwt"));
-        if !typ_fits {
-            return Err(bad("typ is not logout+jwt"));
-        }
+        check_kind(jws)?;
         if !self.algorithms.contains(&jws.envelope.header.algorithm) {
             return Err(bad("signed by an algorithm that the issuer may not use"));
         }
         // As in ID tokens (section 2.6, step 3), but for `azp`.
         id_token::check_audience(claims, &self.settings.client_id, &self.settings.trusted_audiences)?;
-        if claims.has("nonce") {
-            return Err(bad("it has a nonce, as an ID token has"));
+        let until = self.check_age(claims, now)?;
+        let jti = claims.string("jti").filter(|jti| !jti.is_empty()).ok_or_else(|| bad("jti is missing"))?;
+        // [`Claims`](crate::token::claims::Claims) holds both to be texts.
+        let [subject, sid] = ["sub", "sid"].map(|name| claims.string(name).map(str::to_owned));
+        let who = Who { issuer: self.issuer.to_string(), subject, sid };
+        match (&who.subject, &who.sid) {
+            (None, None) => Err(bad("it names neither sub nor sid")),
+            _ => Ok((who, jti.to_owned(), until)),
         }
-        if !claims.get("events").and_then(|events| events.get(EVENT)).is_some_and(Value::is_object) {
-            return Err(bad("events does not tell of a logout"));
-        }
+    }
+
+    /// Until when the token is taken, if it is taken now.
+    fn check_age(&self, claims: &Claims, now: UnixTime) -> Result<UnixTime, Rejection> {
         let (Some(issued), Some(expires)) = (claims.issued_at, claims.expires_at) else {
             return Err(bad("iat or exp is missing"));
         };
         let oldest = issued.plus(MAX_AGE).plus(self.skew);
-        if now >= expires.plus(self.skew) || now >= oldest || issued > now.plus(self.skew) {
-            return Err(bad("it is over, too old, or from the future"));
+        match now >= expires.plus(self.skew) || now >= oldest || issued > now.plus(self.skew) {
+            true => Err(bad("it is over, too old, or from the future")),
+            false => Ok(oldest),
         }
-        let jti = claims.string("jti").filter(|jti| !jti.is_empty()).ok_or_else(|| bad("jti is missing"))?;
-        let sid = match claims.get("sid") {
-            None => None,
-            Some(Value::String(sid)) => Some(sid.clone()),
-            Some(_) => return Err(bad("sid is no text")),
-        };
-        let who = Who { issuer: self.issuer.to_string(), subject: claims.string("sub").map(str::to_owned), sid };
-        match (&who.subject, &who.sid) {
-            (None, None) => Err(bad("it names neither sub nor sid")),
-            _ => Ok((who, jti.to_owned(), oldest)),
-        }
+    }
+}
+
+/// What tells a logout token from an ID token (section 2.4, and steps 5 and 6 of section 2.6).
+fn check_kind(jws: &Jws<'_>) -> Result<(), Rejection> {
+    let typ = jws.envelope.header.typ.as_deref().map(str::to_ascii_lowercase);
+    let fits = |typ: &str| matches!(typ.trim_start_matches("application/"), "logout+jwt" | "jwt");
+    if !typ.as_deref().is_none_or(fits) {
+        return Err(bad("typ is not logout+jwt"));
+    }
+    if jws.claims.has("nonce") {
+        return Err(bad("it has a nonce, as an ID token has"));
+    }
+    match jws.claims.get("events").and_then(|events| events.get(EVENT)).is_some_and(Value::is_object) {
+        true => Ok(()),
+        false => Err(bad("events does not tell of a logout")),
     }
 }
 
 /// The store does not answer, so the sessions may live on.
 fn unanswered(error: &dyn std::error::Error) -> Failure {
-    let sentence = "The sessions cannot be ended now.";
-    Failure { side: Side::Store, sentence, detail: error.to_string(), cookies: Vec::new() }
+    Failure::new(Side::Store, Told::NotLoggedOut, error.to_string())
 }
 
 fn bad(detail: &'static str) -> Rejection {

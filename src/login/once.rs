@@ -36,7 +36,7 @@ impl Once {
         Self { store: Some(store), ..Self::default() }
     }
 
-    /// Whether this is the first use of `what`, of this `kind`; it is remembered until then.
+    /// Whether this is the first use of `what`, of this `kind`, which is remembered up to `until`.
     ///
     /// # Errors
     /// When the store does not answer.
@@ -107,5 +107,17 @@ mod tests {
         run(once.forget("jti", &["https://a", "1"]));
         assert!(first(&["https://a", "1"], NOW));
         assert!(first(&["https://a", "2"], until), "over");
+    }
+
+    #[test]
+    fn when_no_more_can_be_remembered_what_is_new_is_refused_until_something_is_over() {
+        let (once, until) = (Once::default(), NOW.plus(Duration::from_secs(60)));
+        for number in 0..MAX_REMEMBERED {
+            assert!(once.first_here(&number.to_string(), until, NOW));
+        }
+        assert!(!once.first_here("new", until, NOW));
+        assert!(!once.first_here("0", until, NOW), "nothing is forgotten early");
+        assert!(once.first_here("new", until.plus(Duration::from_secs(60)), until));
+        assert_eq!(once.used.lock().unwrap().len(), 1);
     }
 }

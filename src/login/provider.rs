@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use http::header::{ACCEPT, AUTHORIZATION};
 use http::{HeaderValue, Method};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use serde_json::error::Category;
 use tokio::sync::Mutex;
 use url::Url;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixTime};
 use crate::config::model::{Issuer, Login};
 use crate::fetch::{Fetch, Request, Response};
 use crate::token::client::OwnClient;
@@ -24,6 +26,8 @@ use crate::token::signer::SignerError;
 const FRESH: Duration = Duration::from_secs(600);
 /// The pause after a failed attempt, while there are old ones.
 const RETRY: Duration = Duration::from_secs(5);
+/// The pause while there are none: strangers who begin logins must not flood an issuer that is in trouble.
+const PAUSE: Duration = Duration::from_secs(1);
 /// For one request, from the name lookup to the last byte.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest answer that is read, in bytes.
@@ -81,6 +85,31 @@ pub enum ProviderError {
     },
 }
 
+/// A number, or the same as a text: some issuers write it so, which RFC 6749, section 5.1, has not.
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Seconds {
+        Number(f64),
+        Text(String),
+    }
+    match Option::deserialize(deserializer)? {
+        None => Ok(None),
+        Some(Seconds::Number(seconds)) => Ok(Some(seconds)),
+        Some(Seconds::Text(text)) => text.parse::<u32>().map(|seconds| Some(seconds.into())).map_err(D::Error::custom),
+    }
+}
+
+/// What is wrong with a document that may hold tokens, without what it holds: a value of the wrong type would be told.
+fn untold(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match error.classify() {
+        Category::Data if text.starts_with("missing field") => text,
+        Category::Data => format!("a member of the wrong type, at line {} column {}", error.line(), error.column()),
+        Category::Io | Category::Syntax | Category::Eof => format!("no JSON: {text}"),
+    }
+}
+
 fn unavailable(why: impl Into<String>) -> ProviderError {
     ProviderError::Unavailable(why.into())
 }
@@ -93,6 +122,7 @@ pub struct Answer {
     /// `token_type`
     pub token_type: String,
     /// Seconds.
+    #[serde(default, deserialize_with = "seconds")]
     pub expires_in: Option<f64>,
     /// `refresh_token`
     pub refresh_token: Option<String>,
@@ -123,6 +153,8 @@ pub struct Provider {
 struct Known {
     endpoints: Option<Arc<Endpoints>>,
     next: Duration,
+    /// When the last attempt failed, and why.
+    failed: Option<(Duration, String)>,
 }
 
 impl std::fmt::Debug for Provider {
@@ -156,26 +188,39 @@ impl Provider {
         })
     }
 
-    /// Its endpoints, as its metadata had them at most ten minutes ago unless it cannot be asked.
+    /// The time, after an answer that took its own.
+    #[must_use]
+    pub fn now(&self) -> UnixTime {
+        self.clock.now()
+    }
+
+    /// Its endpoints, as its metadata had them at most ten minutes ago unless it cannot be asked. Whoever waited for an attempt
+    /// that failed, or comes right after it, does not make another one, or all who wait would make theirs one after the other.
     ///
     /// # Errors
     /// When they are not known, and it cannot be asked.
     pub async fn endpoints(&self) -> Result<Arc<Endpoints>, ProviderError> {
+        let came = self.clock.uptime();
         let mut known = self.known.lock().await;
-        let now = self.clock.uptime();
-        if let Some(endpoints) = known.endpoints.as_ref().filter(|_| now < known.next) {
+        if let Some(endpoints) = known.endpoints.as_ref().filter(|_| self.clock.uptime() < known.next) {
             return Ok(Arc::clone(endpoints));
+        }
+        if let Some((_, detail)) = known.failed.as_ref().filter(|(moment, _)| came < *moment + PAUSE) {
+            return known.endpoints.clone().ok_or_else(|| unavailable(detail.clone()));
         }
         let certificate = self.client.shows_certificate();
         let take = |metadata: &Metadata| Endpoints::of(metadata, certificate, &self.discovery);
-        match self.discovery.read(self.fetch.as_ref(), take).await {
+        let read = self.discovery.read(self.fetch.as_ref(), take).await;
+        // It may have taken its time.
+        let now = self.clock.uptime();
+        match read {
             Ok(endpoints) => {
                 let endpoints = Arc::new(endpoints);
-                *known = Known { endpoints: Some(Arc::clone(&endpoints)), next: now + FRESH };
+                *known = Known { endpoints: Some(Arc::clone(&endpoints)), next: now + FRESH, failed: None };
                 Ok(endpoints)
             }
             Err(failure) => {
-                known.next = now + RETRY;
+                (known.next, known.failed) = (now + RETRY, Some((now, failure.detail.clone())));
                 known.endpoints.clone().ok_or_else(|| unavailable(failure.detail))
             }
         }
@@ -188,10 +233,10 @@ impl Provider {
     pub async fn redeem(&self, grant: &[(&str, &str)]) -> Result<Answer, ProviderError> {
         let response = self.post(&self.endpoints().await?.token, grant).await?;
         if !response.status.is_success() {
-            return Err(refusal(&response));
+            return Err(self.refusal(&response, grant));
         }
         let answer: Answer = serde_json::from_slice(&response.body)
-            .map_err(|error| unavailable(format!("the answer of the token endpoint: {error}")))?;
+            .map_err(|error| unavailable(format!("the answer of the token endpoint: {}", untold(&error))))?;
         match answer.token_type.eq_ignore_ascii_case("bearer") {
             true => Ok(answer),
             false => Err(unavailable("the token endpoint gave a token that is no bearer token")),
@@ -209,10 +254,10 @@ impl Provider {
         }
         let response = self.post(endpoint, request).await?;
         if !response.status.is_success() {
-            return Err(refusal(&response));
+            return Err(self.refusal(&response, request));
         }
         let pushed: Pushed = serde_json::from_slice(&response.body)
-            .map_err(|error| unavailable(format!("the answer to the pushed request: {error}")))?;
+            .map_err(|error| unavailable(format!("the answer to the pushed request: {}", untold(&error))))?;
         Ok(pushed.request_uri)
     }
 
@@ -258,16 +303,23 @@ impl Provider {
         (request.max_bytes, request.timeout) = (MAX_BYTES, TIMEOUT);
         self.fetch.fetch(request).await.map_err(|error| unavailable(error.to_string()))
     }
-}
 
-/// What the issuer says when it says no. Only an answer that is one counts as a refusal; all else is a broken issuer.
-fn refusal(response: &Response) -> ProviderError {
-    let status = response.status;
-    match serde_json::from_slice::<Refusal>(&response.body) {
-        Ok(Refusal { error, error_description }) if status.is_client_error() => {
-            let short = |text: String| text.chars().filter(|c| !c.is_control()).take(200).collect::<String>();
-            ProviderError::Refused { error: short(error), description: error_description.map(short) }
+    /// What the issuer says when it says no to these parameters. Only an answer that is one counts as a refusal; all else is
+    /// a broken issuer.
+    fn refusal(&self, response: &Response, sent: &[(&str, &str)]) -> ProviderError {
+        let status = response.status;
+        match serde_json::from_slice::<Refusal>(&response.body) {
+            Ok(Refusal { error, error_description }) if status.is_client_error() => {
+                let quoted = |text: String| {
+                    let text = self.client.quoted(&text, sent);
+                    text.chars().filter(|c| !c.is_control()).take(200).collect::<String>()
+                };
+                ProviderError::Refused { error: quoted(error), description: error_description.map(quoted) }
+            }
+            _ => unavailable(format!("the issuer answered {}", status.as_u16())),
         }
-        _ => unavailable(format!("the issuer answered {}", status.as_u16())),
     }
 }
+
+#[cfg(test)]
+mod tests;

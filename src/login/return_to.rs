@@ -1,5 +1,7 @@
 //! Where a browser goes after a login or a logout: a place of the application, and nowhere else.
 
+use url::Url;
+
 /// What cannot be read as a place of the application becomes its front page.
 const FRONT: &str = "/";
 
@@ -19,8 +21,22 @@ pub fn safe(asked: &str, origin: &str) -> String {
     // Percent-encoded slashes, dots and controls right at the front could be undone by a sloppy reader further on.
     let odd =
         path.get(1..).is_some_and(|rest| rest.starts_with('%') || rest.starts_with("/") || rest.starts_with(".%"));
-    let ours = path.strip_prefix("/.tollgate").is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
-    if plain && rooted && !odd && !ours && path.len() <= MAX_BYTES { path } else { FRONT.to_owned() }
+    if plain && rooted && !odd && path.len() <= MAX_BYTES && !leads_elsewhere(&path, origin) {
+        path
+    } else {
+        FRONT.to_owned()
+    }
+}
+
+/// Whether a browser that is sent to `path` comes to one of the gateway's own paths, or leaves the origin: it resolves dot segments.
+fn leads_elsewhere(path: &str, origin: &str) -> bool {
+    let Some((origin, url)) =
+        Url::parse(origin).ok().and_then(|origin| Some((origin.origin(), origin.join(path).ok()?)))
+    else {
+        return true;
+    };
+    let ours = url.path().strip_prefix("/.tollgate").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    ours || url.origin() != origin
 }
 
 #[cfg(test)]
@@ -74,6 +90,9 @@ mod tests {
             "/.tollgate/logout",
             "/.tollgate",
             "/.tollgate?x",
+            "/./.tollgate/login",
+            "/x/../.tollgate/login?return_to=/x",
+            "/x/%2e%2E/.tollgate",
             "/\u{2028}",
             "/\u{ff0f}evil.example",
             &long,

@@ -1,10 +1,12 @@
 //! Denials: the closed list of expected refusals. What each looks like to a caller is `gateway::respond`'s to say.
 
+use serde::{Deserialize, Serialize};
+
 use crate::pattern::MethodSet;
 use crate::token::{Rejection, RejectionCode};
 
 /// What a login must be (RFC 9470 section 3).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepUp {
     /// Authentication context classes, one of which will do, separated by blanks; empty: any.
     pub acr_values: String,
@@ -19,7 +21,7 @@ pub enum Denial {
     NoCredential,
     /// The session that the browser had is over.
     SessionExpired,
-    /// Another site made a browser send this, by the person's session.
+    /// Another site made a browser send this, with a cookie that would count: of a session, or of another application.
     CrossSite,
     /// The token is not accepted.
     Token(Rejection),
@@ -90,10 +92,11 @@ impl Denial {
     #[must_use]
     pub fn detail(&self) -> String {
         match self {
-            Self::NoCredential => "no Authorization header with the scheme Bearer".into(),
+            Self::NoCredential => "no Authorization header with the scheme Bearer or DPoP, and no session".into(),
             Self::SessionExpired => "the session is over, or its cookie is not one of ours".into(),
             Self::CrossSite => {
-                "an unsafe method by a session's cookie, from another site (Sec-Fetch-Site, Origin)".into()
+                "an unsafe method, a WebSocket or a logout by a cookie, from another site (Sec-Fetch-Site, Origin)"
+                    .into()
             }
             Self::Token(rejection) => rejection.detail.clone().into_owned(),
             Self::InsufficientScope { detail, .. }

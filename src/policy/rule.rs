@@ -69,6 +69,12 @@ impl Rule {
         &self.needed_scopes
     }
 
+    /// What it asks of a login.
+    #[must_use]
+    pub fn step_up(&self) -> &StepUp {
+        &self.step_up
+    }
+
     /// Each of these lists must have something in common with the token's `aud`.
     pub fn audiences(&self) -> impl Iterator<Item = &[String]> {
         self.clauses.iter().filter_map(|clause| match &clause.ask {

@@ -28,7 +28,7 @@ fn principal(claims: Map<String, Value>) -> Principal {
         issuer_id: Arc::from("https://one.test"),
         subject: None,
         client: claims.string("client_id").map(Box::from),
-        scopes: claims.scopes(),
+        scopes: claims.scopes(["scope", "scp"]),
         audiences: claims.audiences().map(Box::from).collect(),
         expires_at: claims.expires_at.unwrap_or(UnixTime::from_secs(NOW + 300)),
         binding: None,

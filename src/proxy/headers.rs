@@ -114,7 +114,7 @@ impl HeaderRules {
                 Fate::Upgrade => found.upgrade = true,
             }
         }
-        if found.coding && !is_only(headers, &header::TRANSFER_ENCODING, "chunked") {
+        if found.coding && has_odd_coding(headers) {
             return Err(UnknownCoding);
         }
         if version == Version::HTTP_2 {
@@ -284,6 +284,13 @@ fn lists(headers: &HeaderMap, name: &HeaderName, member: &str) -> bool {
     })
 }
 
+/// Whether a body is coded in another way than `chunked` alone. Others may frame it differently than we do, so it is refused, and
+/// nothing that follows it is read.
+#[must_use]
+pub fn has_odd_coding(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::TRANSFER_ENCODING) && !is_only(headers, &header::TRANSFER_ENCODING, "chunked")
+}
+
 fn is_only(headers: &HeaderMap, name: &HeaderName, member: &str) -> bool {
     let mut items = headers.get_all(name).iter().flat_map(members);
     items.next().is_some_and(|item| item.eq_ignore_ascii_case(member.as_bytes())) && items.next().is_none()
@@ -309,6 +316,17 @@ pub fn write_hop(headers: &mut HeaderMap, hop: Hop, version: Version) {
 #[must_use]
 pub fn is_websocket(headers: &HeaderMap) -> bool {
     is_only(headers, &header::UPGRADE, "websocket")
+}
+
+/// Whether a `101` names no subprotocol, or one of those that were offered.
+#[must_use]
+pub fn chooses_from(headers: &HeaderMap, offered: &[HeaderValue]) -> bool {
+    let mut chosen = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
+    match (chosen.next(), chosen.next()) {
+        (None, _) => true,
+        (Some(one), None) => offered.iter().flat_map(members).any(|offer| offer == one.as_bytes().trim_ascii()),
+        (Some(_), Some(_)) => false,
+    }
 }
 
 /// The two fields of a WebSocket handshake, the same in request and response (RFC 6455 section 4).

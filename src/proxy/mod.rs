@@ -26,7 +26,7 @@ pub mod upgrade;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::header::HeaderValue;
+use http::header::{HeaderValue, SEC_WEBSOCKET_PROTOCOL};
 use http::{Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -108,7 +108,7 @@ fn prepare<P: Identified>(
     plan: &Plan,
     client: &Client<'_>,
     request: &mut Request<RequestBody>,
-) -> Result<(Hop, Option<OnUpgrade>), Cause> {
+) -> Result<(Hop, Option<Box<Switch>>), Cause> {
     // 1. What the client sent that must not go up.
     let hop = clean(plan, client, request)?;
     // 2. What goes up in its place.
@@ -117,8 +117,18 @@ fn prepare<P: Identified>(
         *request.uri_mut() = target.into();
     }
     // 3. What is asked of this hop itself.
-    let switch = hop.websocket.then(|| hyper::upgrade::on(request));
+    let switch = hop.websocket.then(|| {
+        let offered = request.headers().get_all(SEC_WEBSOCKET_PROTOCOL).iter().cloned().collect();
+        Box::new(Switch { client: hyper::upgrade::on(request), offered })
+    });
     Ok((hop, switch))
+}
+
+/// A WebSocket handshake that went up.
+struct Switch {
+    client: OnUpgrade,
+    /// The subprotocols in it.
+    offered: Vec<HeaderValue>,
 }
 
 fn clean(plan: &Plan, client: &Client<'_>, request: &mut Request<RequestBody>) -> Result<Hop, UnknownCoding> {
@@ -144,7 +154,7 @@ fn write<P: Identified>(permit: &Permit<P>, client: &Client<'_>, request: &mut R
 
 fn receive(
     upstream: &Upstream,
-    switch: Option<OnUpgrade>,
+    switch: Option<Box<Switch>>,
     mut response: Response<Incoming>,
     lease: Lease,
 ) -> Result<Answer, Fault> {
@@ -156,12 +166,20 @@ fn receive(
     Ok(Answer::Response(response.map(|incoming| UpstreamBody::new(incoming, lease))))
 }
 
-/// A `101` is taken only as the answer to a WebSocket handshake that we forwarded, and only for WebSocket.
-fn switched(upstream: &Upstream, switch: Option<OnUpgrade>, mut response: Response<Incoming>) -> Result<Answer, Fault> {
+/// A `101` is taken only as the answer to a WebSocket handshake that we forwarded, only for WebSocket, and with no
+/// subprotocol but one that was offered (RFC 6455 section 4.1).
+fn switched(
+    upstream: &Upstream,
+    switch: Option<Box<Switch>>,
+    mut response: Response<Incoming>,
+) -> Result<Answer, Fault> {
     let fault = |cause: &'static str| Fault::new(FaultKind::Protocol, &upstream.target.config.name).because(cause);
-    let client = switch.ok_or_else(|| fault("a 101 that nobody asked for"))?;
+    let Switch { client, offered } = *switch.ok_or_else(|| fault("a 101 that nobody asked for"))?;
     if !headers::is_websocket(response.headers()) {
         return Err(fault("a 101 to another protocol than WebSocket"));
+    }
+    if !headers::chooses_from(response.headers(), &offered) {
+        return Err(fault("a 101 with a subprotocol that was not offered"));
     }
     let tunnel = Tunnel::new(client, hyper::upgrade::on(&mut response));
     headers::clean_response(response.headers_mut());

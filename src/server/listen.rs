@@ -35,6 +35,7 @@ pub fn bind(
     tls: Option<Arc<ArcSwap<ServerConfig>>>,
     metrics: &Metrics,
 ) -> io::Result<Listener> {
+    refuse_shared(address)?;
     let first = socket(address)?;
     let address = first.local_addr()?;
     let mut sockets = vec![first];
@@ -45,17 +46,28 @@ pub fn bind(
     Ok(Listener { address, tls, connections, sockets })
 }
 
+/// Another gateway that listens there would share the address, as workers do, and each would judge a part of the requests by
+/// its own rules. Who asks without `SO_REUSEPORT` is told that it is taken.
+fn refuse_shared(address: SocketAddr) -> io::Result<()> {
+    bound(address, false).map(drop)
+}
+
 fn socket(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = bound(address, true)?;
+    socket.set_nonblocking(true)?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn bound(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
-    socket.set_nonblocking(true)?;
+    socket.set_reuse_port(shared)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
 /// Options of an accepted connection: no Nagle delay, and probes that notice a peer which is gone.
@@ -77,5 +89,16 @@ mod tests {
         assert_ne!(listener.address.port(), 0);
         assert_eq!(listener.sockets.len(), 3);
         assert!(listener.sockets.iter().all(|socket| socket.local_addr().unwrap() == listener.address));
+    }
+
+    #[test]
+    fn a_second_gateway_does_not_share_the_address_of_the_first() {
+        let metrics = Metrics::new(Arc::new(crate::clock::SystemClock::start()));
+        let first = bind(([127, 0, 0, 1], 0).into(), 2, None, &metrics).unwrap();
+        let second = bind(first.address, 2, None, &metrics).map(|listener| listener.address);
+        assert_eq!(second.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        let address = first.address;
+        drop(first);
+        assert_eq!(bind(address, 2, None, &metrics).unwrap().address, address, "it is free again");
     }
 }

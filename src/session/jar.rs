@@ -85,10 +85,12 @@ pub fn is_ours(name: &[u8]) -> bool {
         .any(|prefix| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes())))
 }
 
-/// Name and value of every cookie that is plain text.
+/// Name and value of every cookie that is plain ASCII. One that is not stands by itself: applications set such, and browsers put
+/// all into one field.
 fn crumbs(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
-    let fields = headers.get_all(COOKIE).iter().filter_map(|field| field.to_str().ok());
-    fields.flat_map(|field| field.split(';')).filter_map(|crumb| {
+    let fields = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
+    fields.flat_map(|field| field.split(|byte| *byte == b';')).filter_map(|crumb| {
+        let crumb = std::str::from_utf8(crumb).ok().filter(|crumb| crumb.is_ascii())?;
         let (name, value) = crumb.split_once('=')?;
         Some((name.trim(), value.trim()))
     })
@@ -98,10 +100,10 @@ fn crumbs(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
 mod tests {
     use super::*;
 
-    fn headers(fields: &[&'static str]) -> HeaderMap {
+    fn headers(fields: &[&str]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for field in fields {
-            headers.append(COOKIE, HeaderValue::from_static(field));
+            headers.append(COOKIE, HeaderValue::from_bytes(field.as_bytes()).expect("a value"));
         }
         headers
     }
@@ -109,7 +111,7 @@ mod tests {
     #[test]
     fn a_cookie_counts_if_it_came_once() {
         let jar = Jar::new("web", true);
-        let cases: [(&[&str], Option<&str>); 9] = [
+        let cases: [(&[&str], Option<&str>); 12] = [
             (&["a=b; __Host-tollgate-web=x; c=d"], Some("x")),
             (&["a=b", "__Host-tollgate-web=x"], Some("x")),
             (&["__Host-tollgate-web="], Some("")),
@@ -119,6 +121,10 @@ mod tests {
             (&["__Host-tollgate-web2=x; __host-tollgate-web=y"], None),
             (&[";;=;", "", "="], None),
             (&["__Host-tollgate-web"], None),
+            (&["name=José; __Host-tollgate-web=x; größe=1"], Some("x")),
+            // What a browser does not know as a name with the prefix is not one here either.
+            (&["\u{a0}__Host-tollgate-web=x"], None),
+            (&["__Host-tollgate-web=x; \u{3000}__Host-tollgate-web=y"], Some("x")),
         ];
         for (fields, expected) in cases {
             assert_eq!(jar.get(&headers(fields), ""), expected, "{fields:?}");

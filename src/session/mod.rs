@@ -40,7 +40,7 @@ const SEEN_STEPS: u32 = 16;
 pub struct Session {
     /// The name of the login that it belongs to; it opens no route of another.
     pub login: String,
-    /// `iss` of the ID token.
+    /// `iss` of the ID token. Should the login be at another issuer now, it opens nothing.
     pub issuer: String,
     /// `sub` of the ID token.
     pub subject: String,
@@ -69,17 +69,36 @@ pub struct Tokens {
     pub access: String,
     /// Renews the others.
     pub refresh: Option<String>,
-    /// When the access token was given and when it ends, in milliseconds since the epoch, if the issuer said so.
-    pub span: Option<(i64, i64)>,
+    /// When they were given, in milliseconds since the epoch.
+    pub given: i64,
+    /// When the access token ends, in milliseconds since the epoch, if the issuer said so.
+    pub ends: Option<i64>,
 }
 
 impl std::fmt::Debug for Tokens {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tokens").field("refresh", &self.refresh.is_some()).field("span", &self.span).finish()
+        f.debug_struct("Tokens")
+            .field("refresh", &self.refresh.is_some())
+            .field("given", &self.given)
+            .field("ends", &self.ends)
+            .finish()
     }
 }
 
+/// The login that asks for a session: only its own are there for it.
+#[derive(Debug, Clone, Copy)]
+pub struct Of<'a> {
+    /// The name of the login.
+    pub login: &'a str,
+    /// `iss` of its issuer.
+    pub issuer: &'a str,
+}
+
 impl Session {
+    fn is(&self, of: Of<'_>) -> bool {
+        self.login == of.login && self.issuer == of.issuer
+    }
+
     /// The last request; exact to a part of `idle_timeout`.
     #[must_use]
     pub fn last_request(&self) -> UnixTime {
@@ -190,7 +209,7 @@ impl Sessions {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn find(&self, jar: &Jar, login: &str, headers: &HeaderMap, now: UnixTime) -> Result<Found, StoreError> {
+    pub async fn find(&self, jar: &Jar, of: Of<'_>, headers: &HeaderMap, now: UnixTime) -> Result<Found, StoreError> {
         let found = match &self.keeping {
             Keeping::Store(store) => {
                 let Some(id) = jar.get(headers, "") else { return Ok(Found::Nothing) };
@@ -202,8 +221,7 @@ impl Sessions {
                 Some(opened) => opened.map(|session| (Arc::new(session), Place::Browser)),
             },
         };
-        let Some((session, place)) = found.filter(|(session, _)| session.login == login && self.lives(session, now))
-        else {
+        let Some((session, place)) = found.filter(|(session, _)| session.is(of) && self.lives(session, now)) else {
             return Ok(Found::Over);
         };
         let cookies = self.touch(jar, &session, place, now).await?;
@@ -282,6 +300,16 @@ impl Sessions {
         Ok(Some(Live { session, place, cookies }))
     }
 
+    /// How many cookies a request has in which its session would begin. More than one count as none.
+    #[must_use]
+    pub fn shown(&self, jar: &Jar, headers: &HeaderMap) -> usize {
+        let first = match &self.keeping {
+            Keeping::Store(_) => "",
+            Keeping::Browser(_) => "-0",
+        };
+        jar.beginning(headers, first).filter(|(suffix, _)| *suffix == first).count()
+    }
+
     /// Ends the session of this browser. Gives what it was, if it lived, and the Set-Cookie fields that take it away.
     ///
     /// # Errors
@@ -289,21 +317,24 @@ impl Sessions {
     pub async fn end(
         &self,
         jar: &Jar,
+        of: Of<'_>,
         headers: &HeaderMap,
     ) -> Result<(Option<Arc<Session>>, Vec<HeaderValue>), StoreError> {
-        match &self.keeping {
+        let (ended, cookies) = match &self.keeping {
             Keeping::Store(store) => {
                 let ended = match jar.get(headers, "") {
                     Some(id) => store.remove(Key::of(id)).await?,
                     None => None,
                 };
-                Ok((ended, jar.clear("").into_iter().collect()))
+                (ended, jar.clear("").into_iter().collect())
             }
             Keeping::Browser(sealed) => {
                 let ended = sealed.read(jar, headers).flatten().map(Arc::new);
-                Ok((ended, Sealed::clear(jar, headers)))
+                (ended, Sealed::clear(jar, headers))
             }
-        }
+        };
+        // The tokens of another login's are nothing for the issuer of this one.
+        Ok((ended.filter(|session| session.is(of)), cookies))
     }
 
     /// What is at a place now. A session in the browser is known from requests only.
@@ -329,11 +360,13 @@ impl Sessions {
     }
 
     /// Gives that right back. It ends by itself, too.
-    pub async fn release(&self, key: Key, holder: &str) {
-        if let Keeping::Store(store) = &self.keeping
-            && let Err(error) = store.release(key, holder).await
-        {
-            tracing::debug!(%error, "the right to renew a session ends by itself");
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn release(&self, key: Key, holder: &str) -> Result<(), StoreError> {
+        match &self.keeping {
+            Keeping::Store(store) => store.release(key, holder).await,
+            Keeping::Browser(_) => Ok(()),
         }
     }
 

@@ -213,13 +213,13 @@ fn claim(key: Key) -> String {
 }
 
 /// The sets that name a session.
-fn sets(session: &Session) -> impl Iterator<Item = String> {
+pub(super) fn sets(session: &Session) -> impl Iterator<Item = String> {
     let sid = session.sid.as_ref().map(|sid| set("sid", &session.issuer, sid));
     [set("sub", &session.issuer, &session.subject)].into_iter().chain(sid)
 }
 
 /// The smaller of the sets that name somebody's sessions.
-fn set_of(who: &Who) -> Option<String> {
+pub(super) fn set_of(who: &Who) -> Option<String> {
     match (&who.sid, &who.subject) {
         (Some(sid), _) => Some(set("sid", &who.issuer, sid)),
         (None, Some(subject)) => Some(set("sub", &who.issuer, subject)),

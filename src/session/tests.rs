@@ -8,6 +8,7 @@ use super::*;
 const START: i64 = 1_800_000_000_000;
 const IDLE: Duration = Duration::from_secs(1800);
 const LIFETIME: Duration = Duration::from_secs(12 * 3600);
+const WEB: Of<'static> = Of { login: "web", issuer: "https://i" };
 
 fn at(seconds: u64) -> UnixTime {
     UnixTime::from_millis(START).plus(Duration::from_secs(seconds))
@@ -21,7 +22,7 @@ fn session(subject: &str, filler: usize) -> Session {
         sid: Some(format!("sid-{subject}")),
         claims: json!({ "sub": subject, "filler": "x".repeat(filler) }).as_object().cloned().unwrap_or_default(),
         scopes: "openid".into(),
-        tokens: Tokens { id: "i.d.t".into(), access: "at".into(), refresh: Some("rt".into()), span: None },
+        tokens: Tokens { id: "i.d.t".into(), access: "at".into(), refresh: Some("rt".into()), given: 0, ends: None },
         began: START,
         seen: AtomicI64::new(START),
         refreshes: 0,
@@ -62,7 +63,7 @@ fn both() -> [Sessions; 2] {
 }
 
 fn find(sessions: &Sessions, headers: &HeaderMap, now: UnixTime) -> Found {
-    run(sessions.find(&Jar::new("web", true), "web", headers, now)).unwrap()
+    run(sessions.find(&Jar::new("web", true), WEB, headers, now)).unwrap()
 }
 
 #[test]
@@ -74,7 +75,7 @@ fn a_session_lives_between_login_and_logout() {
         let headers = browser(&nothing, &set);
         let Found::Live(live) = find(&sessions, &headers, at(1)) else { panic!("{headers:?}") };
         assert_eq!((live.session.subject.as_str(), live.cookies.len()), ("al", 0));
-        let (ended, set) = run(sessions.end(&jar, &headers)).unwrap();
+        let (ended, set) = run(sessions.end(&jar, WEB, &headers)).unwrap();
         assert_eq!(ended.map(|session| session.subject.clone()).as_deref(), Some("al"));
         assert!(browser(&headers, &set).is_empty(), "the browser has nothing left");
     }
@@ -117,8 +118,22 @@ fn a_cookie_of_one_login_opens_no_other() {
         let headers = browser(&nothing, &set);
         let text = headers[COOKIE].to_str().unwrap().replace("tollgate-web", "tollgate-other");
         let moved = HeaderMap::from_iter([(COOKIE, HeaderValue::try_from(text).unwrap())]);
-        let found = run(sessions.find(&Jar::new("other", true), "other", &moved, at(0))).unwrap();
+        let found = run(sessions.find(&Jar::new("other", true), Of { login: "other", ..WEB }, &moved, at(0))).unwrap();
         assert!(matches!(found, Found::Over));
+    }
+}
+
+/// A configuration may send a login to another issuer, and gateways that share a key may have logins of one name.
+#[test]
+fn a_session_counts_at_its_issuer_alone() {
+    let (jar, nothing, elsewhere) = (Jar::new("web", true), HeaderMap::new(), Of { issuer: "https://j", ..WEB });
+    for sessions in both() {
+        let headers = browser(&nothing, &run(sessions.begin(&jar, &nothing, session("al", 0))).unwrap());
+        assert!(matches!(run(sessions.find(&jar, elsewhere, &headers, at(0))).unwrap(), Found::Over));
+        assert!(matches!(find(&sessions, &headers, at(0)), Found::Live(_)));
+        let (ended, set) = run(sessions.end(&jar, elsewhere, &headers)).unwrap();
+        assert!(ended.is_none(), "its tokens are not for another issuer");
+        assert!(browser(&headers, &set).is_empty(), "the browser has nothing left");
     }
 }
 
@@ -208,7 +223,7 @@ fn a_session_that_ended_does_not_come_back_by_a_refresh() {
     let renewed = Arc::new(Session { refreshes: 1, ..session("al", 0) });
     assert!(run(sessions.renew(&jar, live.place, Arc::clone(&renewed))).unwrap().is_some());
     assert!(run(sessions.renew(&jar, live.place, Arc::clone(&renewed))).unwrap().is_none(), "another was first");
-    run(sessions.end(&jar, &headers)).unwrap();
+    run(sessions.end(&jar, WEB, &headers)).unwrap();
     assert!(run(sessions.renew(&jar, live.place, renewed)).unwrap().is_none());
     assert!(matches!(find(sessions, &headers, at(0)), Found::Over));
 }

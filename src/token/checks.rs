@@ -23,6 +23,9 @@ use crate::config::model::{Issuer, Profile, TokenType};
 /// Lifetime that written claims get when they have no `exp`.
 const WRITTEN_LIFETIME: Duration = Duration::from_secs(3600);
 
+/// The `typ` of tokens that Okta makes for its own APIs; nobody else can rely on what is in them.
+const OKTA_INTERNAL: &str = "okta-internal-at+jwt";
+
 /// When a token expires of which the issuer does not say it: at the end of the year 9999.
 const NEVER: UnixTime = UnixTime::from_secs(253_402_300_799);
 
@@ -93,8 +96,9 @@ impl IssuerChecks {
     /// The first thing that does not hold, in the order issuer, kind, audience, times, required claims, binding.
     pub fn check_answer(&self, claims: &Claims, audience_optional: bool, now: UnixTime) -> Result<(), Rejection> {
         self.check_answer_about_jwt(claims, now)?;
-        if !audience_optional && !claims.has(self.audience_claim()) {
-            return Err(missing(self.audience_claim()));
+        let audience = profile::audience_claim_of(self.profile, claims);
+        if !audience_optional && !claims.has(audience) {
+            return Err(missing(audience));
         }
         self.check_required(claims)
     }
@@ -111,7 +115,7 @@ impl IssuerChecks {
         if let Some(why) = profile::other_kind(self.profile, claims) {
             return Err(Rejection::new(RejectionCode::WrongType, format!("no access token: {why}")));
         }
-        if claims.has(self.audience_claim()) {
+        if claims.has(profile::audience_claim_of(self.profile, claims)) {
             self.check_audience(claims)?;
         }
         self.check_times(claims, claims.expires_at.unwrap_or(NEVER), now)?;
@@ -133,7 +137,7 @@ impl IssuerChecks {
         principal.expires_at.plus(self.skew)
     }
 
-    /// The claim that names what a token is meant for: `aud`, or `client_id` in the profile that has none.
+    /// The claim that names what a token is meant for: `aud`, or `client_id` in the profile whose tokens need not have it.
     #[must_use]
     pub fn audience_claim(&self) -> &'static str {
         profile::audience_claim(self.profile)
@@ -145,17 +149,26 @@ impl IssuerChecks {
         &self.audiences
     }
 
+    /// As they are for what stands for a session of a login, whose ID token is for this client.
+    #[must_use]
+    pub fn of_sessions(&self, client_id: &str) -> Self {
+        Self { audiences: vec![client_id.to_owned()], ..self.clone() }
+    }
+
     /// Who written claims speak for (`explain --claims`, `[[tests]]`): as a token with these claims, a good header and
     /// a good signature would. Absent `iss`, `exp` and audience get good values.
     ///
     /// # Errors
     /// The first thing that does not hold, in the order types, issuer, audience, times, required claims, binding.
     pub fn principal_from_claims(&self, mut claims: Map<String, Value>, now: UnixTime) -> Result<Principal, Rejection> {
+        let has_audience = claims.contains_key("aud");
         let mut default = |name: &str, value: Value| {
             claims.entry(name).or_insert(value);
         };
         default("iss", json!(*self.issuer));
-        default(self.audience_claim(), json!(self.audiences.first()));
+        if !has_audience {
+            default(self.audience_claim(), json!(self.audiences.first()));
+        }
         default("exp", json!(now.plus(WRITTEN_LIFETIME).secs()));
         let claims = Claims::read(claims)?;
         self.check_issuer(&claims)?;
@@ -169,20 +182,11 @@ impl IssuerChecks {
             issuer_id: Arc::clone(&self.issuer),
             subject: claims.string("sub").map(Box::from),
             client: profile::client(self.profile, &claims).map(Box::from),
-            scopes: claims.scopes(),
-            audiences: self.audiences_of(&claims).into_iter().map(Box::from).collect(),
+            scopes: profile::scopes(self.profile, &claims),
+            audiences: profile::audiences(self.profile, &claims).into_iter().map(Box::from).collect(),
             expires_at: claims.expires_at.unwrap_or(UnixTime::from_millis(0)),
             binding: claims.binding,
             claims: claims.into_map(),
-        }
-    }
-
-    fn audiences_of<'c>(&self, claims: &'c Claims) -> Vec<&'c str> {
-        match self.profile {
-            Profile::Cognito => claims.string("client_id").into_iter().collect(),
-            Profile::Rfc9068 | Profile::Okta | Profile::Auth0 | Profile::Entra | Profile::Keycloak => {
-                claims.audiences().collect()
-            }
         }
     }
 
@@ -209,17 +213,12 @@ impl IssuerChecks {
     /// section 3.11, RFC 9068 section 4).
     fn check_type(&self, typ: Option<&str>, claims: &Claims) -> Result<(), Rejection> {
         let typ = typ.map(media_type);
-        let accepted = self.token_types.iter().any(|accepted| match (accepted, &typ) {
-            (TokenType::Named(name), Some(typ)) => media_type(name) == *typ,
-            (TokenType::Absent, None) => true,
-            (TokenType::Named(_), None) | (TokenType::Absent, Some(_)) => false,
-        });
-        if !accepted {
-            return Err(Rejection::new(RejectionCode::WrongType, self.wrong_type(typ.as_deref(), claims)));
+        let typ = typ.as_deref();
+        if !profile::accepts(&self.token_types, typ) {
+            return Err(Rejection::new(RejectionCode::WrongType, self.wrong_type(typ, claims)));
         }
-        let generic = typ.is_none_or(|typ| typ == "jwt");
-        match profile::wrong_kind(self.profile, claims).filter(|_| generic) {
-            Some(why) => Err(Rejection::new(RejectionCode::WrongType, format!("no access token: {why}"))),
+        match profile::wrong_kind(self.profile, claims).filter(|_| profile::is_generic(typ)) {
+            Some(why) => Err(Rejection::new(RejectionCode::WrongType, self.wrong_kind(&why, typ, claims))),
             None => Ok(()),
         }
     }
@@ -228,14 +227,25 @@ impl IssuerChecks {
         let found = typ.map_or_else(|| "there is no typ".to_owned(), |typ| format!("the typ is {}", excerpt(typ)));
         let accepted: Vec<&str> = self.token_types.iter().map(type_name).collect();
         let accepted = accepted.join(", ");
-        let advice = match (profile::mark(claims), profile::guess(claims)) {
-            (Some(mark), _) => format!("it is probably no access token: {mark}"),
-            (None, Some(guess)) if guess != self.profile => {
-                format!("it looks like a token for profile = {:?}", profile::name(guess))
+        let advice = match (self.other_profile(typ, claims), profile::mark(claims), typ) {
+            (Some(profile), ..) => looks_like(profile),
+            (None, Some(mark), _) => format!("it is probably no access token: {mark}"),
+            (None, None, Some(OKTA_INTERNAL)) => {
+                "tokens of Okta's org authorization server are for Okta alone: use a custom authorization server".into()
             }
-            (None, _) => format!("token_types = [{}] would take it", excerpt(typ.unwrap_or("absent"))),
+            (None, None, typ) => format!("token_types = [{}] would take it", excerpt(typ.unwrap_or("absent"))),
         };
-        format!("{found}; the profile {} takes {accepted} here; {advice}", profile::name(self.profile))
+        format!("{found}; the profile {} takes {accepted} here; {advice}", self.profile.as_str())
+    }
+
+    fn wrong_kind(&self, why: &str, typ: Option<&str>, claims: &Claims) -> String {
+        let advice = self.other_profile(typ, claims).map(|profile| format!("; {}", looks_like(profile)));
+        format!("no access token: {why}{}", advice.unwrap_or_default())
+    }
+
+    /// A profile that would take a token of this type.
+    fn other_profile(&self, typ: Option<&str>, claims: &Claims) -> Option<Profile> {
+        profile::fitting(typ, claims).filter(|profile| *profile != self.profile)
     }
 
     fn check_claims(&self, claims: &Claims, now: UnixTime) -> Result<(), Rejection> {
@@ -251,11 +261,11 @@ impl IssuerChecks {
     }
 
     fn check_audience(&self, claims: &Claims) -> Result<(), Rejection> {
-        let name = profile::audience_claim(self.profile);
+        let name = profile::audience_claim_of(self.profile, claims);
         if !claims.has(name) {
             return Err(missing(name));
         }
-        let audiences = self.audiences_of(claims);
+        let audiences = profile::audiences(self.profile, claims);
         if audiences.iter().any(|audience| self.audiences.iter().any(|ours| ours == audience)) {
             return Ok(());
         }
@@ -305,6 +315,10 @@ fn missing(name: &str) -> Rejection {
 fn media_type(typ: &str) -> String {
     let typ = typ.to_ascii_lowercase();
     typ.strip_prefix("application/").map(str::to_owned).unwrap_or(typ)
+}
+
+fn looks_like(profile: Profile) -> String {
+    format!("it looks like a token for profile = {:?}", profile.as_str())
 }
 
 fn type_name(accepted: &TokenType) -> &str {

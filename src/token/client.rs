@@ -2,8 +2,8 @@
 //! section 2), at whichever endpoint.
 //!
 //! Promises that a form goes out with exactly one proof, that an assertion names the issuer alone as its audience, lasts a
-//! minute and is never used twice, and that no secret is shown in a log. A certificate is shown in the TLS handshake, so
-//! there the form only names the client.
+//! minute and is never used twice, and that no secret is shown in a log, not even when the issuer repeats it. A certificate
+//! is shown in the TLS handshake, so there the form only names the client.
 
 use std::time::Duration;
 
@@ -21,6 +21,12 @@ use crate::secret::{self, Secret};
 
 /// How long an assertion of ours is good: it is used at once.
 const ASSERTION_LIFE: Duration = Duration::from_secs(60);
+/// Parameters of forms whose values nobody else may know.
+const CONFIDENTIAL: [&str; 6] = ["code", "code_verifier", "refresh_token", "token", "state", "nonce"];
+/// So many bytes of a secret, in a row, are as secret as the whole.
+const TELLING: usize = 12;
+/// What stands in the place of a secret.
+const WITHHELD: &str = "[withheld]";
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// The gateway as a client of one issuer.
@@ -28,6 +34,8 @@ const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-be
 pub struct OwnClient {
     issuer: String,
     id: String,
+    /// The secret as it was configured, to know it when it comes back.
+    secret: Option<Secret>,
     proof: Proof,
 }
 
@@ -67,7 +75,11 @@ impl OwnClient {
             }
             ClientAuth::Mtls { .. } => Proof::Certificate,
         };
-        Ok(Self { issuer: issuer.to_owned(), id: id.to_owned(), proof })
+        let secret = match auth {
+            ClientAuth::Basic(secret) | ClientAuth::Post(secret) => Some(secret.clone()),
+            ClientAuth::None | ClientAuth::PrivateKeyJwt { .. } | ClientAuth::Mtls { .. } => None,
+        };
+        Ok(Self { issuer: issuer.to_owned(), id: id.to_owned(), secret, proof })
     }
 
     /// Whether it shows a certificate, for which an issuer may have endpoints of their own (RFC 8705 section 5).
@@ -104,6 +116,33 @@ impl OwnClient {
             }
         }
         Ok((headers, Bytes::from(form.finish())))
+    }
+
+    /// Words of the issuer's, fit for a log: without what it was told in confidence by a form with these parameters. Some
+    /// issuers repeat what they refuse, or a part of it.
+    #[must_use]
+    pub fn quoted(&self, words: &str, parameters: &[(&str, &str)]) -> String {
+        let secrets = self.confided(parameters);
+        let whole = secrets.iter().fold(words.to_owned(), |words, secret| words.replace(secret, WITHHELD));
+        let parts = whole.split_inclusive(|c: char| !c.is_ascii_alphanumeric() && !"-_.~+/".contains(c));
+        let telling = |part: &str| {
+            let word = part.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+            // A JWT is one of ours that was made for the occasion, or as confidential.
+            let is_jwt = word.starts_with("eyJ");
+            word.len() >= TELLING && (is_jwt || secrets.iter().any(|secret| secret.contains(word)))
+        };
+        parts.map(|part| if telling(part) { format!("{WITHHELD} ") } else { part.to_owned() }).collect()
+    }
+
+    /// What the issuer is told in confidence by a form with these parameters, but for an assertion.
+    fn confided<'a>(&'a self, parameters: &[(&str, &'a str)]) -> Vec<&'a str> {
+        let encoded = match &self.proof {
+            Proof::Basic(value) => Some(value.expose().trim_start_matches("Basic ")),
+            Proof::None | Proof::Post(_) | Proof::Assertion(_) | Proof::Certificate => None,
+        };
+        let own = self.secret.as_ref().map(Secret::expose);
+        let sent = parameters.iter().filter(|(name, _)| CONFIDENTIAL.contains(name)).map(|(_, value)| *value);
+        sent.chain(own).chain(encoded).filter(|text| !text.is_empty()).collect()
     }
 
     /// RFC 7523 section 3. The issuer's identifier is the one audience that no other server can take for its own.
@@ -151,5 +190,32 @@ mod tests {
         assert_eq!(&*named, b"client_id=web");
         let certificate = ClientAuth::Mtls { certificate: "c".into(), private_key: "k".into() };
         assert_eq!(sent("web", &certificate), (None, "token=a+b&client_id=web".into()));
+    }
+
+    #[test]
+    fn what_an_issuer_repeats_of_our_secrets_is_withheld() {
+        let secret = "0123456789-the-secret";
+        let sent =
+            [("grant_type", "authorization_code"), ("code", "abcdefghijklmnop"), ("redirect_uri", "https://app/cb")];
+        let by = |auth: &ClientAuth| OwnClient::new("https://issuer.example", "web", auth).expect("a client");
+        let basic = by(&ClientAuth::Basic(Secret::new(secret.into())));
+        let header = basic.form(&sent, UnixTime::from_secs(1)).expect("a form").0[AUTHORIZATION].clone();
+        let header = header.to_str().expect("text").to_owned();
+        for (words, quoted) in [
+            ("the code is over", "the code is over"),
+            ("authorization_code for https://app/cb", "authorization_code for https://app/cb"),
+            ("no code abcdefghijklmnop here", "no code [withheld] here"),
+            ("\"abcdefghijklmnop\"", "\"[withheld]\""),
+            ("begins with abcdefghijkl...", "begins with [withheld] "),
+            ("token code=abcdefghijkl...", "token code=[withheld] "),
+            ("bad client_assertion eyJhbGciOiJFUzI1NiJ9.e30.c2ln", "bad client_assertion [withheld] "),
+            ("0123456789-the-secret!", "[withheld]!"),
+            (&format!("bad {header}"), "bad Basic [withheld]"),
+        ] {
+            assert_eq!(basic.quoted(words, &sent), quoted, "{words}");
+        }
+        let posted = by(&ClientAuth::Post(Secret::new("a b".into())));
+        assert_eq!(posted.quoted("no a b", &[]), "no [withheld]");
+        assert_eq!(by(&ClientAuth::None).quoted("", &[("code", "")]), "");
     }
 }

@@ -3,13 +3,16 @@
 //! Promises that what it gives is the whole b64token of the only `Authorization` field, sent with the scheme `Bearer` or
 //! `DPoP` (RFC 9449 section 7.1). Any other scheme is no credential of ours. Refuses everything that two parties could read
 //! differently: a second field, another separator than spaces, a list, bytes after the token, and a second token in the
-//! query. A token that is only in the query is not read: it would end up in logs and histories.
+//! query. A token that is only in the query is not read, for it would end up in logs and histories, unless the route says
+//! so: then, and only if there is no `Authorization` at all, the token may be in the places of [`elsewhere`].
+
+use std::borrow::Cow;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use percent_encoding::percent_decode_str;
 
-use super::{Rejection, RejectionCode};
+use super::{Rejection, RejectionCode, elsewhere};
+use crate::config::model::TokenFrom;
 
 /// How a token was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,22 +23,62 @@ pub enum Scheme {
     Dpop,
 }
 
-/// A token, and how it was sent.
+/// Where a token came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The field `Authorization`.
+    Authorization,
+    /// A parameter of the query.
+    Query,
+    /// A WebSocket subprotocol.
+    Subprotocol,
+    /// A cookie.
+    Cookie,
+}
+
+/// A token, and how it was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credential<'h> {
     /// The token.
-    pub token: &'h str,
+    pub token: Cow<'h, str>,
     /// How it was sent.
     pub scheme: Scheme,
+    /// Where.
+    pub place: Place,
 }
 
 /// The one credential of a request; `None` when it brought none of ours.
 ///
-/// `query` is the request's query without the question mark.
+/// `query` is the request's query without the question mark; `from` are the places beside `Authorization`.
 ///
 /// # Errors
 /// `bad_credential_syntax`
-pub fn credential<'h>(headers: &'h HeaderMap, query: Option<&str>) -> Result<Option<Credential<'h>>, Rejection> {
+pub fn credential<'h>(
+    headers: &'h HeaderMap,
+    query: Option<&'h str>,
+    from: Option<&TokenFrom>,
+) -> Result<Option<Credential<'h>>, Rejection> {
+    let written = in_authorization(headers)?;
+    let found = match from {
+        None => written,
+        Some(from) => match elsewhere::credential(from, headers, query)? {
+            Some(_) if headers.contains_key(AUTHORIZATION) => {
+                return Err(bad("an Authorization field, and a token in another place"));
+            }
+            other => written.or(other),
+        },
+    };
+    let named = from.and_then(|from| from.query.as_deref());
+    match named != Some(ACCESS_TOKEN) && found.is_some() && query.is_some_and(has_access_token) {
+        true => Err(bad("a token, and another in the query")),
+        false => Ok(found),
+    }
+}
+
+/// The parameter of RFC 6750 section 2.3.
+const ACCESS_TOKEN: &str = "access_token";
+
+fn in_authorization(headers: &HeaderMap) -> Result<Option<Credential<'_>>, Rejection> {
     let mut fields = headers.get_all(AUTHORIZATION).iter();
     let Some(field) = fields.next() else { return Ok(None) };
     if fields.next().is_some() {
@@ -49,11 +92,7 @@ pub fn credential<'h>(headers: &'h HeaderMap, query: Option<&str>) -> Result<Opt
             false => Ok(None),
         };
     };
-    let token = token(rest)?;
-    match query.is_some_and(has_access_token) {
-        true => Err(bad("a token in the Authorization field and another in the query")),
-        false => Ok(Some(Credential { token, scheme })),
-    }
+    Ok(Some(Credential { token: token(rest)?.into(), scheme, place: Place::Authorization }))
 }
 
 /// Whether the first Authorization field of a request has the scheme `DPoP`, whatever else is wrong with it.
@@ -86,7 +125,7 @@ fn token(rest: &[u8]) -> Result<&str, Rejection> {
     }
 }
 
-fn is_b64token(token: &[u8]) -> bool {
+pub(super) fn is_b64token(token: &[u8]) -> bool {
     let padding = token.iter().rev().take_while(|byte| **byte == b'=').count();
     let body = &token[..token.len() - padding];
     // Every byte is looked at, whatever the ones before it were: such a loop is done many bytes at a time.
@@ -118,13 +157,10 @@ fn hides_another(rest: &[u8]) -> bool {
 
 /// Whether a query has the parameter of RFC 6750 section 2.3, however it is escaped.
 fn has_access_token(query: &str) -> bool {
-    query.split('&').any(|parameter| {
-        let name = parameter.split('=').next().unwrap_or_default();
-        percent_decode_str(name).eq(b"access_token".iter().copied())
-    })
+    query.split('&').any(|parameter| elsewhere::is_named(parameter, ACCESS_TOKEN))
 }
 
-fn bad(detail: &'static str) -> Rejection {
+pub(super) fn bad(detail: &'static str) -> Rejection {
     Rejection::new(RejectionCode::BadCredentialSyntax, detail)
 }
 
@@ -141,10 +177,10 @@ mod tests {
             headers.append(AUTHORIZATION, HeaderValue::from_bytes(field).expect("a field value"));
         }
         let told = |found: Credential<'_>| match found.scheme {
-            Scheme::Bearer => found.token.to_owned(),
+            Scheme::Bearer => found.token.into_owned(),
             Scheme::Dpop => format!("DPoP {}", found.token),
         };
-        credential(&headers, query).map(|found| found.map(told)).map_err(|rejection| rejection.code)
+        credential(&headers, query, None).map(|found| found.map(told)).map_err(|rejection| rejection.code)
     }
 
     #[test]

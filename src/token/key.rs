@@ -86,18 +86,27 @@ impl KeySet {
     /// # Errors
     /// When the document is not a JWK Set; a key that cannot be used is not an error.
     pub fn parse(bytes: &[u8]) -> Result<Self, KeySetError> {
+        Self::parse_for(None, bytes)
+    }
+
+    /// As [`KeySet::parse`]; of the keys that say whose they are, only those of `owner` are usable. Microsoft Entra ID says it in
+    /// a member `issuer`, where `{tenantid}` stands for any of its directories.
+    ///
+    /// # Errors
+    /// When the document is not a JWK Set.
+    pub fn parse_for(owner: Option<&str>, bytes: &[u8]) -> Result<Self, KeySetError> {
         let document = json::object(bytes)?;
         let Some(Value::Array(entries)) = document.get("keys") else { return Err(KeySetError::NoKeys) };
         if entries.len() > MAX_KEYS {
             return Err(KeySetError::TooMany(entries.len()));
         }
         let mut set = Self::default();
-        entries.iter().for_each(|entry| set.add(entry));
+        entries.iter().for_each(|entry| set.add(entry, owner));
         Ok(set)
     }
 
-    fn add(&mut self, entry: &Value) {
-        match jwk::read(entry) {
+    fn add(&mut self, entry: &Value, owner: Option<&str>) {
+        match belongs(entry, owner).and_then(|()| jwk::read(entry)) {
             Ok(key) if self.keys.iter().any(|mine| mine.replaces(&key)) => {}
             Ok(key) => self.keys.push(key),
             Err(reason) => {
@@ -156,6 +165,22 @@ impl KeySet {
     }
 }
 
+/// Whether a key is the owner's, as far as it says whose it is.
+fn belongs(entry: &Value, owner: Option<&str>) -> Result<(), String> {
+    const ANY: &str = "{tenantid}";
+    let (Some(owner), Some(named)) = (owner, entry.get("issuer")) else { return Ok(()) };
+    let named = named.as_str().unwrap_or_default();
+    let place = named.to_ascii_lowercase().find(ANY);
+    let theirs = match place.map(|place| (&named[..place], &named[place + ANY.len()..])) {
+        None => named == owner,
+        Some((front, back)) => {
+            let tenant = owner.strip_prefix(front).and_then(|rest| rest.strip_suffix(back));
+            tenant.is_some_and(|tenant| !tenant.is_empty() && !tenant.contains('/'))
+        }
+    };
+    if theirs { Ok(()) } else { Err(format!("belongs to the issuer {}", json::excerpt(named))) }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -171,6 +196,38 @@ mod tests {
         let mut jwk = jwk.clone();
         jwk[member] = value;
         jwk
+    }
+
+    #[test]
+    fn keys_that_say_whose_they_are_serve_nobody_else() {
+        let owner = "https://login.test/8eaef023/v2.0";
+        let cases = [
+            (json!("https://login.test/8eaef023/v2.0"), true),
+            (json!("https://login.test/{tenantid}/v2.0"), true),
+            (json!("https://login.test/{tenantId}/v2.0"), true),
+            (json!("https://login.test/9188040d/v2.0"), false),
+            (json!("https://login.test/8eaef023/v2.0/"), false),
+            (json!("https://login.test/{tenantid}/v1.0"), false),
+            (json!("https://other.test/{tenantid}/v2.0"), false),
+            (json!("https://login.test/8eaef023{tenantid}/v2.0"), false),
+            (json!("{tenantid}"), false),
+            (json!(""), false),
+            (json!(null), false),
+            (json!(["https://login.test/8eaef023/v2.0"]), false),
+        ];
+        for (issuer, usable) in cases {
+            let key = with(&testing::p256().jwk("1"), "issuer", issuer.clone());
+            let document = json!({ "keys": [key] }).to_string();
+            let set = KeySet::parse_for(Some(owner), document.as_bytes()).expect("a JWK Set");
+            assert_eq!(
+                (set.keys().len(), set.unusable().len()),
+                (usize::from(usable), usize::from(!usable)),
+                "{issuer}"
+            );
+            assert_eq!(KeySet::parse(document.as_bytes()).expect("a JWK Set").keys().len(), 1, "{issuer}");
+        }
+        let silent = json!({ "keys": [testing::p256().jwk("1")] }).to_string();
+        assert_eq!(KeySet::parse_for(Some(owner), silent.as_bytes()).expect("a JWK Set").keys().len(), 1);
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod checks;
 pub mod claims;
 pub mod client;
 pub mod dpop;
+pub mod elsewhere;
 pub mod envelope;
 pub mod extract;
 pub mod introspect;

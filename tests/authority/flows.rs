@@ -32,31 +32,36 @@ pub fn start_with(change: impl FnMut(&mut Client)) -> Running {
 /// With settings changed before the start.
 pub fn start_and(change: impl FnOnce(&mut Settings)) -> Running {
     Running::with(|settings| {
-        let model = settings.clients[0].clone();
-        let grants =
-            vec![Grant::AuthorizationCode, Grant::RefreshToken, Grant::Implicit, Grant::Password, Grant::DeviceCode];
-        let scopes = ["openid", "profile", "email", "orders:read", "orders:write"].map(str::to_owned).to_vec();
-        let client = |id: &str, secret: Option<&str>| Client {
-            id: id.to_owned(),
-            secret: secret.map(|secret| Secret::new(secret.to_owned())),
-            grants: grants.clone(),
-            scopes: scopes.clone(),
-            redirect_uris: vec![BACK.to_owned()],
-            post_logout_redirect_uris: vec!["http://127.0.0.1:4999/bye".into()],
-            ..model.clone()
-        };
-        settings.clients.extend([
-            client("web", Some("web-secret")),
-            client("other", Some("web-secret")),
-            client("app", None),
-            Client { access_tokens: TokenForm::Opaque, ..client("opaque", Some("web-secret")) },
-            Client { grants: vec![Grant::AuthorizationCode], ..client("code-only", Some("web-secret")) },
-        ]);
-        let claims = json!({ "name": "Alice", "email": "a@b", "department": "sales", "iss": "evil" });
-        settings.users[0].claims = claims.as_object().unwrap().clone().into_iter().collect();
-        settings.users[0].sub = "u-alice".into();
+        clients(settings);
         change(settings);
     })
+}
+
+/// Adds the clients that may use every flow, and who alice is.
+pub fn clients(settings: &mut Settings) {
+    let model = settings.clients[0].clone();
+    let grants =
+        vec![Grant::AuthorizationCode, Grant::RefreshToken, Grant::Implicit, Grant::Password, Grant::DeviceCode];
+    let scopes = ["openid", "profile", "email", "orders:read", "orders:write"].map(str::to_owned).to_vec();
+    let client = |id: &str, secret: Option<&str>| Client {
+        id: id.to_owned(),
+        secret: secret.map(|secret| Secret::new(secret.to_owned())),
+        grants: grants.clone(),
+        scopes: scopes.clone(),
+        redirect_uris: vec![BACK.to_owned()],
+        post_logout_redirect_uris: vec!["http://127.0.0.1:4999/bye".into()],
+        ..model.clone()
+    };
+    settings.clients.extend([
+        client("web", Some("web-secret")),
+        client("other", Some("web-secret")),
+        client("app", None),
+        Client { access_tokens: TokenForm::Opaque, ..client("opaque", Some("web-secret")) },
+        Client { grants: vec![Grant::AuthorizationCode], ..client("code-only", Some("web-secret")) },
+    ]);
+    let claims = json!({ "name": "Alice", "email": "a@b", "department": "sales", "iss": "evil" });
+    settings.users[0].claims = claims.as_object().unwrap().clone().into_iter().collect();
+    settings.users[0].sub = "u-alice".into();
 }
 
 /// A browser: cookies, and forms that are filled in.
@@ -70,14 +75,19 @@ impl<'a> Browser<'a> {
         Self { authority, cookies: RefCell::default() }
     }
 
+    /// What it sends as `Cookie`.
+    pub fn cookie(&self) -> String {
+        let cookies = self.cookies.borrow();
+        cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
+    }
+
     pub fn send(&self, method: Method, path: &str, body: &str) -> Answer {
         self.send_with(&[], method, path, body)
     }
 
     /// With headers of the browser's own.
     pub fn send_with(&self, own: &[(&str, String)], method: Method, path: &str, body: &str) -> Answer {
-        let cookies = self.cookies.borrow().iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>();
-        let headers = [("cookie", cookies.join("; ")), ("content-type", "application/x-www-form-urlencoded".into())];
+        let headers = [("cookie", self.cookie()), ("content-type", "application/x-www-form-urlencoded".into())];
         let answer = self.authority.send(method, path, &[&headers, own].concat(), body);
         for cookie in answer.headers.get_all("set-cookie") {
             let cookie = cookie.to_str().unwrap();
@@ -432,6 +442,28 @@ fn pages_belong_to_the_browser_that_asked() {
     assert!(chooser.text().contains("signed in") && chooser.text().contains("value=\"&lt;b&gt;bob&lt;/b&gt;\""));
     let login = browser.submit(&chooser, &[("account", "<b>bob</b>")]);
     assert!(login.text().contains("<h1>Sign in</h1>"));
+}
+
+#[test]
+fn a_sign_in_leaves_other_tabs_what_they_began() {
+    let authority = start();
+    let browser = Browser::new(&authority);
+    let good = [("username", "alice"), ("password", "wonderland")];
+    let [one, two] = ["one", "two"].map(|state| browser.authorize(&request("web", &[("state", state)])));
+    let before = browser.cookies.borrow().clone();
+    let consent = browser.submit(&two, &good);
+    assert_eq!(answer_in(&browser.submit(&consent, &[("action", "allow")]), '?')["state"], "two");
+    let old = Browser::new(&authority);
+    old.cookies.replace(before);
+    assert_eq!(old.submit(&one, &good).status, 400, "the old name of the browser is worth nothing any more");
+    assert_eq!(answer_in(&browser.submit(&one, &good), '?')["state"], "one", "and nothing is asked twice");
+    let waits = |state| browser.authorize(&request("web", &[("state", state), ("prompt", "consent")]));
+    let [alice_s, again] = [waits("alice's"), browser.authorize(&request("web", &[("prompt", "login")]))];
+    browser.submit(&again, &good);
+    assert_eq!(answer_in(&browser.submit(&alice_s, &[("action", "allow")]), '?')["state"], "alice's");
+    let [alice_s, other] = [waits("alice's"), browser.authorize(&request("web", &[("prompt", "login")]))];
+    browser.submit(&other, &[("username", "<b>bob</b>"), ("password", "wonderland")]);
+    assert_eq!(browser.submit(&alice_s, &[("action", "allow")]).status, 400, "nobody agrees in another's name");
 }
 
 #[test]

@@ -74,6 +74,7 @@ pub fn settings(issuer: &str) -> Settings {
         },
         session_lifetime: Duration::from_secs(43_200),
         dpop_nonce: false,
+        resources: BTreeMap::new(),
         scopes: BTreeMap::from([("orders:read".into(), "Read your orders".into())]),
         users: ["alice", "<b>bob</b>"].map(user).to_vec(),
         clients: vec![
@@ -118,6 +119,17 @@ impl Served {
         Self { stop: Some(stop), thread: Some(thread) }
     }
 
+    /// The same on several threads.
+    pub fn run_on<F: Future<Output = io::Result<()>>>(
+        threads: usize,
+        serve: impl FnOnce(oneshot::Receiver<()>) -> F + Send + 'static,
+    ) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        let runtime = Builder::new_multi_thread().worker_threads(threads).enable_all().build().unwrap();
+        let thread = thread::spawn(move || runtime.block_on(serve(stopped)));
+        Self { stop: Some(stop), thread: Some(thread) }
+    }
+
     /// Ends it and waits for the end.
     pub fn end(&mut self) {
         drop(self.stop.take());
@@ -155,14 +167,26 @@ impl Running {
 
     /// With settings changed before the start.
     pub fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        let (authority, clock) = Self::bound(change);
+        let (address, control) = (authority.address(), authority.control());
+        let served = Served::run(|stopped| authority.serve(async { drop(stopped.await) }));
+        Self { address, control, clock, _served: served }
+    }
+
+    /// The same on several threads.
+    pub fn on_threads(threads: usize, change: impl FnOnce(&mut Settings)) -> Self {
+        let (authority, clock) = Self::bound(change);
+        let (address, control) = (authority.address(), authority.control());
+        let served = Served::run_on(threads, |stopped| authority.serve(async { drop(stopped.await) }));
+        Self { address, control, clock, _served: served }
+    }
+
+    fn bound(change: impl FnOnce(&mut Settings)) -> (Authority, Arc<ManualClock>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut settings = settings(&format!("http://{}", listener.local_addr().unwrap()));
         change(&mut settings);
         let clock = clock();
-        let authority = Authority::on(listener, settings, clock.clone()).unwrap();
-        let (address, control) = (authority.address(), authority.control());
-        let served = Served::run(|stopped| authority.serve(async { drop(stopped.await) }));
-        Self { address, control, clock, _served: served }
+        (Authority::on(listener, settings, clock.clone()).unwrap(), clock)
     }
 
     pub fn get(&self, path: &str) -> Answer {

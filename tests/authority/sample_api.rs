@@ -57,6 +57,17 @@ fn orders_are_listed_read_and_placed_by_whom_the_gateway_names() {
 }
 
 #[test]
+fn the_page_of_a_person_shows_what_the_gateway_says_and_no_markup_of_others() {
+    let api = Api::start();
+    let told = [("x-auth-subject", "<b>alice"), ("x-auth-name", "Alice & {who}"), ("cookie", "a=secret")];
+    let page = api.call(Method::GET, "/account", &told, "").text().to_owned();
+    assert!(page.contains("<h1>You are &lt;b&gt;alice</h1>"), "{page}");
+    assert!(page.contains("<dt>x-auth-name</dt><dd>Alice &amp; {who}</dd>") && !page.contains("secret"), "{page}");
+    let nobody = api.call(Method::GET, "/account", &[], "").text().to_owned();
+    assert!(nobody.contains("You are nobody that the gateway knows"), "{nobody}");
+}
+
+#[test]
 fn every_endpoint_answers_and_refuses() {
     let api = Api::start();
     let (long, json) = (format!("{{\"item\": \"{}\"}}", "x".repeat(3 * 1024 * 1024)), "application/json");

@@ -1,6 +1,6 @@
 //! One small file for every diagnostic, by the code that it must give, and no other.
 //!
-//! `@issuer`, `@upstream`, `@route`, `@login` and `@authority` stand for a line's worth of a good table each.
+//! `@issuer`, `@upstream`, `@route`, `@tenants`, `@login` and `@authority` stand for a line's worth of a good table each.
 
 /// The text with its stand-ins replaced.
 pub fn expand(text: &str) -> String {
@@ -11,6 +11,10 @@ pub fn expand(text: &str) -> String {
         .replace("@issuer", "[issuers.acme]\nissuer = \"https://login.example\"\naudiences = [\"api\"]")
         .replace("@upstream", "[upstreams.orders]\nservers = [\"http://127.0.0.1:9001\"]")
         .replace("@route", "[[routes]]\npath = \"/orders\"\nupstream = \"orders\"")
+        .replace(
+            "@tenants",
+            "[issuers.entra]\nissuer = \"https://login.example/{tenantid}/v2.0\"\naudiences = [\"api\"]",
+        )
         .replace("@login", "[logins.web]\nissuer = \"acme\"\nclient_id = \"web\"\npublic_url = \"https://app.example\"")
         .replace(
             "@authority",
@@ -46,7 +50,8 @@ pub const CASES: &[(&str, &str)] = &[
     ("missing-key", "@rest\n@login\n[sessions]\nstore = \"redis\""),
     ("missing-key", "@rest\n@login\n[sessions]\nstore = \"cookie\""),
     ("no-effect", "@rest\n@login\nkey_id = \"1\""),
-    ("no-effect", "@rest\n[sessions]\nprevious_key = { env = \"SECRET\" }"),
+    ("no-effect", "@rest\n[sessions]\nprevious_key = { env = \"SESSION_KEY\" }"),
+    ("short-key", "@rest\n@login\n[sessions]\nstore = \"cookie\"\nkey = { env = \"SECRET\" }\nprevious_key = { env = \"SECRET\" }"),
     ("insecure-url", "@rest\n[logins.web]\nissuer = \"acme\"\nclient_id = \"web\"\npublic_url = \"http://app.example\""),
     ("unknown-login", "@rest\nlogin = \"wbe\"\n@login"),
     ("unknown-issuer", "@rest\n[logins.web]\nissuer = \"amce\"\nclient_id = \"web\"\npublic_url = \"https://app.example\""),
@@ -56,7 +61,12 @@ pub const CASES: &[(&str, &str)] = &[
     ("login-mismatch", "@rest\nbind = \"dpop\"\nlogin = \"web\"\n@login"),
     ("login-mismatch", "@rest\n@login\ncallback = \"/callback\""),
     ("login-mismatch", "@rest\n[logins.web]\nissuer = \"acme\"\nclient_id = \"web\"\npublic_url = \"http://127.0.0.1:8080\"\nresponse_mode = \"form_post\""),
+    ("login-mismatch", "@rest\n@login\ncallback = \"/.tollgate/callback\"\nresponse_mode = \"form_post\"\n[logins.other]\nissuer = \"acme\"\nclient_id = \"other\"\npublic_url = \"https://app.example\"\ncallback = \"/.tollgate/callback\""),
     ("public-with-rules", "@rest\naccess = \"public\"\nlogin = \"web\"\n@login"),
+    ("no-effect", "@rest\ntoken_from = {}"),
+    ("no-effect", "@rest\ntoken_from = { query = \"t\", cookie_origins = [\"https://app.example\"] }"),
+    ("bad-name", "@rest\ntoken_from = { query = \"access token\", cookie = \"__Host-tollgate-web\" }"),
+    ("public-with-rules", "@rest\naccess = \"public\"\ntoken_from = { query = \"access_token\" }"),
     ("bad-duration", "@rest\n[server.limits]\nidle_timeout = \"10 s\""),
     ("bad-duration", "@rest\n[server.limits]\nidle_timeout = \"10\""),
     ("bad-size", "@rest\n[server.limits]\nmax_body_bytes = \"1Mb\""),
@@ -93,6 +103,8 @@ pub const CASES: &[(&str, &str)] = &[
     ("bad-private-key", "@rest\n[server.tls]\nlisten = \"127.0.0.1:8443\"\ncertificate = \"chain.pem\"\nprivate_key = \"chain.pem\""),
     ("bad-jwks", "@upstream\n@route\n@issuer\njwks_file = \"empty.jwks\""),
     ("bad-jwks", "@upstream\n@route\n@issuer\njwks_file = \"text.pem\""),
+    ("bad-template", "@rest\n[pages]\nlogged_out = \"flawed.html\""),
+    ("bad-template", "@rest\n[pages]\ntemplate = \"mute.html\"\nerror = \"page.html\""),
     ("env-missing", "@authority\n[[authority.users]]\nname = \"alice\"\npassword = { env = \"ALICE_PASSWORD\" }"),
     ("empty-secret", "@authority\n[[authority.users]]\nname = \"alice\"\npassword = { file = \"empty.txt\" }\n[[authority.users]]\nname = \"bob\"\npassword = \"\""),
     ("inline-secret", "@rest\n[issuers.acme.introspection]\nclient_id = \"gateway\"\nclient_secret = \"hunter2\""),
@@ -173,4 +185,29 @@ pub const CASES: &[(&str, &str)] = &[
     ("no-effect", "@rest\n[revocation]\nmax_stale = \"1m\"\non_store_loss = \"serve\""),
     ("client-auth", "@rest\n@login\nauth = \"post\""),
     ("client-auth", "@rest\n@login\ncertificate = \"chain.pem\""),
+    ("bad-issuer", "@rest\n[issuers.a]\nissuer = \"https://{tenant}.example\"\naudiences = [\"api\"]\ntenants = [\"a\"]\n[issuers.b]\nissuer = \"https://b.example/x-{tenant}\"\naudiences = [\"api\"]\n[issuers.c]\nissuer = \"https://c.example/{a}/{b}\"\naudiences = [\"api\"]\n[issuers.d]\nissuer = \"https://d.example/{}/v2\"\naudiences = [\"api\"]\n[issuers.e]\nissuer = \"https://e.example/tenant}\"\naudiences = [\"api\"]"),
+    ("bad-tenant", "@rest\n@tenants\ntenants = [\"a/b\", \"a?b\", \"a#b\", \"a%2fb\", \"..\", \"\", \"{x}\", \"a b\", \"ümlaut\"]"),
+    ("duplicate-item", "@rest\n@tenants\ntenants = [\"a\", \"b\", \"a\"]"),
+    ("tenant-mismatch", "@rest\n@tenants"),
+    ("tenant-mismatch", "@upstream\n@route\n@issuer\ntenants = [\"a\"]"),
+    ("tenant-mismatch", "@rest\n@tenants\ntenants = [\"a\"]\njwks_uri = \"https://login.example/keys\"\n[issuers.host]\nissuer = \"https://host.example/{t}\"\naudiences = [\"api\"]\ntenants = [\"a\"]\njwks_uri = \"https://{t}.example/keys\"\n[issuers.file]\nissuer = \"https://file.example/{t}\"\naudiences = [\"api\"]\ntenants = [\"a\"]\njwks_file = \"good.jwks\""),
+    ("tenant-mismatch", "@upstream\n@route\n@issuer\njwks_uri = \"https://login.example/{tenant}/keys\""),
+    ("tenant-mismatch", "@rest\n@tenants\ntenants = [\"a\"]\n[issuers.entra.introspection]\nclient_id = \"gateway\"\nclient_secret = { file = \"secret.txt\" }"),
+    ("duplicate-issuer", "@rest\n@tenants\ntenants = [\"a\", \"b\"]\n[issuers.again]\nissuer = \"https://login.example/{t}/v2.0\"\naudiences = [\"api\"]\ntenants = [\"b\", \"c\"]\n[issuers.plain]\nissuer = \"https://login.example/a/v2.0\"\naudiences = [\"api\"]"),
+    ("unknown-issuer", "@rest\nissuers = [\"entra/c\", \"acme/a\", \"entra/a\"]\n@tenants\ntenants = [\"a\", \"b\"]"),
+    ("unknown-issuer", "@upstream\n@route\nlogin = \"web\"\n[issuers.people]\nissuer = \"https://login.example\"\n[logins.web]\nissuer = \"poeple\"\nclient_id = \"web\"\npublic_url = \"https://app.example\""),
+    ("login-mismatch", "@rest\n@tenants\ntenants = [\"a\", \"b\"]\n[logins.web]\nissuer = \"entra\"\nclient_id = \"web\"\npublic_url = \"https://app.example\""),
+    ("login-mismatch", "@upstream\n@route\nissuers = [\"entra/b\"]\nlogin = \"web\"\n@issuer\n@tenants\ntenants = [\"a\", \"b\"]\n[logins.web]\nissuer = \"entra/a\"\nclient_id = \"web\"\npublic_url = \"https://app.example\""),
+    ("missing-key", "@rest\n[issuers.people]\nissuer = \"https://people.example\""),
+    ("missing-key", "@rest\n@login\n[issuers.people]\nissuer = \"https://people.example\"\n[issuers.people.introspection]\nclient_id = \"gateway\"\nclient_secret = { file = \"secret.txt\" }"),
+    ("no-issuers", "@upstream\n@route\n[issuers.acme]\nissuer = \"https://login.example\"\n@login"),
+    ("no-issuers", "@rest\nissuers = [\"acme\", \"people\"]\n@login\n[issuers.people]\nissuer = \"https://people.example\"\n[logins.people]\nissuer = \"people\"\nclient_id = \"web\"\npublic_url = \"https://people.app.example\""),
+    ("no-effect", "@upstream\n@route\nlogin = \"web\"\n[issuers.acme]\nissuer = \"https://login.example\"\nprofile = \"entra\"\ntoken_types = [\"JWT\"]\nrequired_claims = [\"sub\"]\n@login"),
+    ("conflict", "@rest\n@login\nprompt = [\"login\", \"none\"]"),
+    ("bad-url", "@rest\n@login\nresource = [\"https://api.example/#x\", \"api\", \"urn:a b\"]"),
+    ("out-of-range", "@rest\n@login\nmax_age = \"2000d\""),
+    ("no-effect", "@rest\n@login\n[sessions]\nidle_timeout = \"2h\"\nlifetime = \"1h\""),
+    ("no-effect", "@upstream\n@route\n[issuers.acme]\nissuer = \"http://127.0.0.1:9000\"\naudiences = [\"api\"]\n@login\n[sessions]\nstore = \"cookie\"\nkey = { env = \"SESSION_KEY\" }\n@authority\n[[authority.clients]]\nid = \"web\"\nsecret = \"s\"\ngrants = [\"authorization_code\"]\nredirect_uris = [\"https://app.example/.tollgate/callback\"]\nbackchannel_logout_uri = \"https://app.example/.tollgate/backchannel-logout\""),
+    ("no-effect", "@rest\n@login\n[sessions]\nstore = \"cookie\"\nkey = { env = \"SESSION_KEY\" }\nprevious_key = { env = \"SESSION_KEY\" }"),
+    ("login-mismatch", "@rest\n@login\n[logins.web-round]\nissuer = \"acme\"\nclient_id = \"other\"\npublic_url = \"https://app.example\"\ncallback = \"/.tollgate/callback/other\""),
 ];

@@ -153,6 +153,52 @@ fn the_page_of_the_authority_names_every_fault() {
     keep(&path, &table);
 }
 
+/// `FILE::NAME` in backticks, of a test.
+fn named_tests(text: &str) -> Vec<(&str, &str)> {
+    let quoted = text.split('`').skip(1).step_by(2);
+    quoted.filter_map(|quoted| quoted.split_once("::").filter(|(file, _)| file.ends_with(".rs"))).collect()
+}
+
+/// Whether a text has a test of this name.
+fn has_test(text: &str, name: &str) -> bool {
+    text.match_indices(&format!("fn {name}(")).any(|(at, _)| {
+        let before = text[..at].trim_end_matches(|c| c != '\n').trim_end();
+        let attributes = before.rsplit('\n').take_while(|line| line.trim_start().starts_with("#["));
+        attributes.into_iter().any(|line| line.contains("#[test]") || line.contains("#[tokio::test]"))
+    })
+}
+
+#[test]
+fn every_bug_of_others_has_a_test_here() {
+    let text = std::fs::read_to_string(root().join("docs/threats.md")).unwrap();
+    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| ") && line.contains("`tests/")).collect();
+    let numbers: Vec<String> = rows.iter().map(|row| row.split('|').nth(1).unwrap().trim().to_owned()).collect();
+    assert_eq!(numbers, (1..=54).map(|number| number.to_string()).collect::<Vec<_>>(), "every row has its tests");
+    let mut missing = Vec::new();
+    for (file, name) in rows.iter().flat_map(|row| named_tests(row)) {
+        let there = std::fs::read_to_string(root().join(file)).is_ok_and(|text| has_test(&text, name));
+        if !there {
+            missing.push(format!("{file}::{name}"));
+        }
+    }
+    assert!(missing.is_empty(), "docs/threats.md names tests that do not exist: {missing:#?}");
+    assert!(
+        has_test("#[test]\n#[ignore]\nfn a() {", "a")
+            && !has_test("fn a() {", "a")
+            && !has_test("#[test]\nfn ab(", "a")
+    );
+}
+
+/// The suites that the threat model names are there.
+#[test]
+fn every_defence_has_its_suite() {
+    let text = std::fs::read_to_string(root().join("docs/threat-model.md")).unwrap();
+    let suites =
+        text.split('`').skip(1).step_by(2).filter(|quoted| quoted.starts_with("tests/") || quoted.starts_with("src/"));
+    let missing: Vec<&str> = suites.filter(|suite| !root().join(suite).exists()).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
 const BEGIN: &str = "<!-- made from the source, by tests/config -->\n";
 const END: &str = "<!-- end -->\n";
 

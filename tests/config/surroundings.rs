@@ -31,6 +31,9 @@ impl Fake {
             ("empty.jwks", r#"{"keys":[]}"#.into()),
             ("secret.txt", "from-a-file\r\n".into()),
             ("empty.txt", "\n".into()),
+            ("page.html", "<p>{{ title }}\n{{ reference }}{% for link in links %}{{ link.url }}{% endfor %}".into()),
+            ("flawed.html", "<p>{{ title }}\n<a href=\"{{ url }}\">".into()),
+            ("mute.html", "<p>{{ title }}".into()),
         ];
         Self {
             files: files
@@ -53,6 +56,8 @@ impl Surroundings for Fake {
     fn variable(&self, name: &str) -> Option<String> {
         match name {
             "SECRET" => Some("from-the-environment".into()),
+            "SESSION_KEY" => Some("0123456789abcdef0123456789abcdef".into()),
+            "SESSION_KEY_BEFORE" => Some("fedcba9876543210fedcba9876543210".into()),
             "EMPTY" => Some(String::new()),
             _ => None,
         }

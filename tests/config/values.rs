@@ -116,3 +116,27 @@ fn a_protected_catch_all_closes_the_gap_beside_a_public_one() {
     let named = format!("@rest\nhosts = [\"a.example\"]\n{open}\nhosts = [\"a.example\"]\n{guard}");
     assert!(good(&named).warnings.iter().any(|warning| warning.code == Code::PublicBesideProtected));
 }
+
+#[test]
+fn the_view_shows_every_key_of_logins_issuers_and_sessions() {
+    let loaded = good("@rest\n@login\nprompt = \"login\"\nresource = \"urn:x\"\nlogin_hint = \"x\"\nmax_age = \"1h\"");
+    let (view, schema) = (redacted(&loaded.config), tollgate::config::schema());
+    let keys =
+        |schema: &serde_json::Value| schema["properties"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let (logins, issuers) = (&schema["properties"]["logins"], &schema["properties"]["issuers"]);
+    let tables = [
+        (keys(&logins["additionalProperties"]), &view["logins"]["web"]),
+        (keys(&issuers["additionalProperties"]), &view["issuers"]["acme"]),
+        (keys(&schema["properties"]["sessions"]), &view["sessions"]),
+    ];
+    for (keys, shown) in tables {
+        assert!(keys.len() >= 5);
+        // Each tenant is shown as an issuer of its own.
+        for key in keys.into_iter().filter(|key| key != "tenants") {
+            assert!(shown.get(&key).is_some(), "{key} is missing: {shown}");
+        }
+    }
+    let web = &view["logins"]["web"];
+    assert_eq!(web["prompt"], serde_json::json!(["login"]));
+    assert_eq!((&web["max_age"], &web["login_hint"]), (&"1h".into(), &"x".into()));
+}

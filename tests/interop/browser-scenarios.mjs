@@ -21,13 +21,13 @@ function authorize({ issuer, client }, more = {}) {
   return `${issuer}/authorize?${new URLSearchParams(parameters)}`;
 }
 
-async function signIn(page, name, password) {
+export async function signIn(page, name, password) {
   await page.getByLabel('Name').fill(name);
   await page.getByLabel('Password').fill(password);
   await page.getByRole('button', { name: 'Sign in' }).click();
 }
 
-async function heading(page, text) {
+export async function heading(page, text) {
   await page.getByRole('heading', { level: 1, name: text }).waitFor();
 }
 
@@ -40,14 +40,14 @@ async function arrived(world, page, path) {
 }
 
 // Chromium says so when a page comes with an error status, which a wrong password is meant to.
-function forgive(world, status) {
+export function forgive(world, status) {
   const expected = world.faults.filter((fault) => !fault.includes(`status of ${status}`));
   assert.notEqual(expected.length, world.faults.length, `nothing was answered with ${status}`);
   world.faults.splice(0, world.faults.length, ...expected);
 }
 
-const phone = { viewport: { width: 390, height: 844 } };
-const dark = { colorScheme: 'dark' };
+export const phone = { viewport: { width: 390, height: 844 } };
+export const dark = { colorScheme: 'dark' };
 
 async function signInAndAgree(world) {
   const page = await world.open();
@@ -376,6 +376,19 @@ async function walkOfDenial(world) {
   forgive(world, 400);
 }
 
+// `tollgate token` waits on loopback: its page hands over what stands behind the `#`, or in the query.
+async function commandLine(world) {
+  const page = await world.open();
+  await page.goto(world.url);
+  await heading(page, 'Sign in');
+  await signIn(page, 'alice', 'wonderland');
+  await page.getByRole('button', { name: 'Allow' }).click();
+  await page.getByText('You can close this page and go back to the terminal.').waitFor();
+  assert(page.url().startsWith(world.callback), page.url());
+  assert(!/#|access_token|id_token/.test(page.url()), 'no token stays in the address');
+  await page.look('command-line');
+}
+
 export const scenarios = {
   'sign-in': signInAndAgree,
   deny,
@@ -388,4 +401,5 @@ export const scenarios = {
   small,
   walks,
   'walk-denied': walkOfDenial,
+  'command-line': commandLine,
 };

@@ -23,6 +23,17 @@ fn refreshed(world: &World, browser: &mut Browser) {
     eventually("another token goes up", PATIENCE, || (bearer() != first).then_some(()));
 }
 
+/// However often its tokens are renewed, a session ends when it was to end.
+#[test]
+fn a_refresh_makes_no_session_longer() {
+    let (world, mut browser) = world("");
+    let ends = |browser: &mut Browser| script(&world, browser, "/.tollgate/session").json()["expires_at"].as_i64();
+    let before = ends(&mut browser);
+    refreshed(&world, &mut browser);
+    assert!(before.is_some());
+    assert_eq!(ends(&mut browser), before);
+}
+
 #[track_caller]
 fn ends(world: &World, browser: &mut Browser) {
     eventually("the session is over", PATIENCE, || {

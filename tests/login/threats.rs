@@ -1,13 +1,20 @@
 //! What went wrong in other gateways' logins, part two: what strangers send, in every shape.
 
 use super::support::browser::Browser;
-use super::support::client::Request;
+use super::support::world::Setting;
 use super::{World, answer_for, script};
 
 /// mod_auth_openidc CVE-2025-31492: what was protected went out when the answer to a POST was the way to the login.
 #[test]
 fn nothing_of_a_stranger_reaches_the_upstream() {
-    let world = World::start();
+    let setting = Setting { login: "response_mode = \"form_post\"", tls: true, ..Setting::default() };
+    for world in [World::start(), World::set(setting)] {
+        sends_nothing_up(&world);
+    }
+}
+
+#[track_caller]
+fn sends_nothing_up(world: &World) {
     let kinds: [&[(&str, &str)]; 4] = [
         &[("Sec-Fetch-Mode", "navigate"), ("Accept", "text/html")],
         &[("Sec-Fetch-Mode", "cors")],
@@ -17,10 +24,7 @@ fn nothing_of_a_stranger_reaches_the_upstream() {
     for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"] {
         for fields in kinds {
             for target in ["/x", "/x?code=c&state=s", "/.tollgate/callback?code=c&state=s", "/.tollgate/session"] {
-                let request = Request::new(method, target).host(&world.address.to_string());
-                let request = fields.iter().fold(request, |request, (name, value)| request.field(name, value));
-                let request = if method == "POST" { request.body(b"code=c&state=s") } else { request };
-                let answer = request.send(world.address);
+                let answer = Browser::default().send(method, &world.url(target), fields, "code=c&state=s");
                 assert!(!(200..300).contains(&answer.status), "{method} {target} {fields:?}: {}", answer.status);
             }
         }
@@ -91,6 +95,8 @@ fn no_parameter_of_an_own_path_breaks_it() {
         "target_link_uri",
         "login_hint",
         "session_state",
+        "acr_values",
+        "max_age",
     ];
     let paths = ["login", "callback", "logged-out", "session", "frontchannel-logout", "backchannel-logout", "logout"];
     let (alone, iss) = (String::new(), format!("http://{}", world.authority));
@@ -107,7 +113,7 @@ fn no_parameter_of_an_own_path_breaks_it() {
             for (method, form) in [("GET", ""), ("POST", &*form)] {
                 let answer = stranger.step(method, &format!("{url}?{query}"), form);
                 assert!(answer.status < 500, "{method} {path} {form} {query}: {}", answer.status);
-                assert!(answer.header("set-cookie").is_none_or(|set| !set.contains("x=y")), "{path} {query}");
+                assert!(answer.head.all("set-cookie").iter().all(|set| !set.starts_with("x=y")), "{path} {query}");
             }
             stranger.cookies.clear();
         }

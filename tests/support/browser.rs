@@ -21,6 +21,8 @@ pub struct Browser {
     pub history: Vec<String>,
     /// Redirects to what begins like this are not followed; the page is the redirect itself.
     pub stop_at: Option<String>,
+    /// Cookies that it does not keep, by name.
+    pub refuses: Option<fn(&str) -> bool>,
 }
 
 /// Where a browser is, and what it sees there.
@@ -79,8 +81,9 @@ impl Browser {
         self.step_from(method, url, form, &origin(url))
     }
 
+    /// One request that a page of `from` leads to, and no further.
     #[track_caller]
-    fn step_from(&mut self, method: &str, url: &str, form: &str, from: &str) -> Response {
+    pub fn step_from(&mut self, method: &str, url: &str, form: &str, from: &str) -> Response {
         // A GET navigation takes Lax cookies along from anywhere, and so counts as of the same site here.
         let foreign = method == "POST" && *from != *origin(url);
         let site = if foreign { "cross-site" } else { "same-origin" };
@@ -132,6 +135,9 @@ impl Browser {
         };
         for set in response.head.all("set-cookie") {
             let (name, value) = set.split(';').next().and_then(|crumb| crumb.split_once('=')).expect("a cookie");
+            if self.refuses.is_some_and(|refuses| refuses(name)) {
+                continue;
+            }
             let key = (host.clone(), name.to_owned());
             if set.contains("SameSite=None") && set.contains("Secure") {
                 self.for_other_sites.insert(key.clone());

@@ -106,6 +106,11 @@ impl Response {
         if problem { body["code"].as_str().unwrap_or_default().to_owned() } else { String::new() }
     }
 
+    /// What a gateway decided: `allow`, or the denial code.
+    pub fn verdict(&self) -> String {
+        if self.status == 200 { "allow".to_owned() } else { self.code() }
+    }
+
     /// The parameters of the challenge of this scheme, when there is one.
     pub fn challenge(&self, scheme: &str) -> Option<Vec<(String, String)>> {
         let prefix = format!("{scheme} ");

@@ -27,7 +27,7 @@ pub struct Gateway {
 
 /// Runs the binary to its end, with nothing to read on standard input.
 pub fn run(arguments: &[&str]) -> Output {
-    Command::new(BINARY).args(arguments).stdin(Stdio::null()).output().expect("the binary starts")
+    process::output(Command::new(BINARY).args(arguments)).expect("the binary starts")
 }
 
 /// Completes a configuration: loopback listeners with ports that the system chooses, wherever the text says nothing.

@@ -67,6 +67,14 @@ impl Key {
         }
     }
 
+    /// The public half of an RSA key in DER (RFC 8017, appendix A.1.1).
+    pub fn public_der(&self) -> Vec<u8> {
+        match &*self.material {
+            Material::Rsa(key) => key.public_key().as_ref().to_vec(),
+            Material::P256(_) | Material::P384(_) | Material::Ed25519(_) => panic!("this is no RSA key"),
+        }
+    }
+
     /// The public half, as an issuer publishes it: `kid` and `use`, no `alg`.
     pub fn jwk(&self) -> Value {
         let mut jwk = match &*self.material {

@@ -8,12 +8,14 @@
 
 pub mod browser;
 pub mod client;
+pub mod foreign;
 pub mod gateway;
 pub mod h2;
 pub mod introspection;
 pub mod issuer;
 pub mod keys;
 pub mod process;
+pub mod provider;
 pub mod redis;
 pub mod tls;
 pub mod token;

@@ -1,6 +1,8 @@
 //! Child processes: signals by pid, waiting with an end, and what the kernel knows of their memory.
 
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use super::uptime;
@@ -25,6 +27,28 @@ pub fn wait(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// How long a program of others may take. The browser's scenarios end themselves before.
+const PROGRAM: Duration = Duration::from_secs(240);
+
+/// Runs a program to its end, with nothing to read. One that takes too long is killed with all that it started, so that a
+/// suite never hangs: the status then tells the signal, and what was said until then is there.
+pub fn output(command: &mut Command) -> std::io::Result<Output> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.process_group(0).spawn()?;
+    let group = child.id();
+    let (ended, end) = channel::<()>();
+    let watch = std::thread::spawn(move || {
+        if end.recv_timeout(PROGRAM) == Err(RecvTimeoutError::Timeout) {
+            let script = format!("kill -KILL -- -{group}");
+            Command::new("sh").args(["-c", &script]).status().ok();
+        }
+    });
+    let output = child.wait_with_output();
+    drop(ended);
+    watch.join().expect("the watch does not panic");
+    output
 }
 
 /// Ends a child: asks it, and kills it when it does not listen.

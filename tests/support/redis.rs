@@ -155,19 +155,16 @@ pub fn cluster() -> Vec<Redis> {
     };
     let nodes = [start(), start(), start()];
     let addresses = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port));
-    let made = Command::new("redis-cli")
-        .args(["--cluster", "create"])
-        .args(addresses)
-        .arg("--cluster-yes")
-        .stdin(Stdio::null())
-        .output()
-        .expect("redis-cli is installed: apt-get install redis-server, as tests/run does");
+    let mut create = Command::new("redis-cli");
+    create.args(["--cluster", "create"]).args(addresses).arg("--cluster-yes");
+    let made = process::output(&mut create);
+    let made = made.expect("redis-cli is installed: apt-get install redis-server, as tests/run does");
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
     for node in &nodes {
         eventually("every node says that the cluster is whole", PATIENCE, || {
             let port = node.port.to_string();
-            let told =
-                Command::new("redis-cli").args(["-p", &port, "cluster", "info"]).output().expect("redis-cli runs");
+            let told = process::output(Command::new("redis-cli").args(["-p", &port, "cluster", "info"]));
+            let told = told.expect("redis-cli runs");
             String::from_utf8_lossy(&told.stdout).contains("cluster_state:ok").then_some(())
         });
     }

@@ -137,6 +137,17 @@ impl Token {
         self.sign_by(|input| self.key.sign(alg, input))
     }
 
+    /// The token, signed by another key with the algorithm that the header says.
+    pub fn sign_with(&self, key: &Key) -> String {
+        let named = self.header.get("alg").and_then(Value::as_str).unwrap_or_default();
+        self.sign_by(|input| key.sign(named, input))
+    }
+
+    /// What it says so far.
+    pub fn claims(&self) -> Value {
+        Value::Object(self.claims.clone())
+    }
+
     /// The token with a signature by `signer`.
     pub fn sign_by(&self, signer: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
         let input = self.signing_input();

@@ -8,7 +8,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use super::client::{Conn, Head};
+use super::client::{Conn, Head, Response};
 use super::{PATIENCE, eventually};
 
 /// One request as it arrived.
@@ -152,6 +152,14 @@ impl Upstream {
         std::mem::take(&mut *self.state.seen.lock().expect("no panic while held"))
     }
 
+    /// What is wrong with the gateway's answer or with what reached this upstream, of whose requests nothing was drained before:
+    /// `expected` is `allow`, or a denial code.
+    pub fn misjudged(&self, name: &str, answer: &Response, expected: &str) -> Option<String> {
+        let (got, arrived) = (answer.verdict(), self.drain().len());
+        let wrong = got != expected || arrived != usize::from(expected == "allow");
+        wrong.then(|| format!("- {name}: wanted {expected}, got {} {got}, {arrived} upstream", answer.status))
+    }
+
     /// Connections that are open now.
     pub fn open(&self) -> usize {
         self.state.open.load(Ordering::SeqCst)
@@ -215,9 +223,18 @@ pub fn loopback() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").expect("loopback has a free port")
 }
 
-/// An address that refuses connections: it was free a moment ago.
+/// An address that refuses connections: it was free a moment ago. Its port is below those that the system gives out by itself,
+/// so that no other server and no connection of this machine gets it before it is used.
 pub fn nobody() -> SocketAddr {
-    loopback().local_addr().expect("a bound socket")
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let start = std::process::id() as usize * 61;
+    loop {
+        let port = 20_000 + (start + COUNT.fetch_add(1, Ordering::SeqCst)) % 12_000;
+        let address = SocketAddr::from(([127, 0, 0, 1], u16::try_from(port).expect("below 32,000")));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }
 
 /// A whole response with its Content-Length; `fields` are lines that end in CRLF.

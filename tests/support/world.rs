@@ -23,7 +23,9 @@ pub struct World {
 
 /// What is different in a world.
 pub struct Setting<'a> {
-    /// More keys of `[logins.web]`.
+    /// More keys of `[issuers.main]`.
+    pub issuer: &'a str,
+    /// More keys of `[logins.web]`, then tables. `@address` stands for where the application is.
     pub login: &'a str,
     /// More keys of `[authority]`, then tables.
     pub rest: &'a str,
@@ -31,6 +33,8 @@ pub struct Setting<'a> {
     pub proof: &'a str,
     /// How the authority knows that client.
     pub registered: &'a str,
+    /// The application; without one, an upstream that echoes.
+    pub application: Option<Upstream>,
     /// Whether everything is https.
     pub tls: bool,
     /// The folder of the configuration, with files that it names.
@@ -40,10 +44,12 @@ pub struct Setting<'a> {
 impl Default for Setting<'_> {
     fn default() -> Self {
         Self {
+            issuer: "",
             login: "",
             rest: "",
             proof: "client_secret = \"web: secret/+%\"",
             registered: "secret = \"web: secret/+%\"",
+            application: None,
             tls: false,
             folder: TempDir::new().expect("a temporary folder"),
         }
@@ -63,9 +69,10 @@ impl World {
     }
 
     #[track_caller]
-    pub fn set(setting: Setting<'_>) -> Self {
-        let (address, authority, upstream) = (nobody(), nobody(), Upstream::echo());
-        let config = config(&setting, [address, authority], &upstream);
+    pub fn set(mut setting: Setting<'_>) -> Self {
+        let upstream = setting.application.take().unwrap_or_else(Upstream::echo);
+        let (address, authority) = (nobody(), nobody());
+        let config = config(&setting, [address, authority], &upstream).replace("@address", &address.to_string());
         if setting.tls {
             let folder = setting.folder.path();
             Identity::loopback("tollgate").write(folder, "server");
@@ -121,7 +128,7 @@ impl World {
 }
 
 fn config(setting: &Setting<'_>, [address, authority]: [SocketAddr; 2], upstream: &Upstream) -> String {
-    let Setting { login, rest, proof, registered, tls, .. } = setting;
+    let Setting { issuer, login, rest, proof, registered, tls, .. } = setting;
     let (scheme, server, trust, authority_tls) = match tls {
         false => ("http", format!("listen = [\"{address}\"]"), "", ""),
         true => {
@@ -142,6 +149,7 @@ workers = 2
 issuer = "{scheme}://{authority}"
 audiences = ["https://api.example"]
 {trust}
+{issuer}
 
 {upstream}
 

@@ -19,20 +19,21 @@ use crate::secret::random_id;
 /// How long a used or forgotten code is remembered, for the sake of replays.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 
-/// Makes what the response type names, and sends it.
+/// Makes what the response type names, and sends it. The person signed out meanwhile, perhaps: then nothing is made.
 pub(super) fn answer(
     state: &State,
     keys: &KeySet,
     request: &AuthorizationRequest,
     browser: &Key,
-    session: Session,
+    session: &Session,
 ) -> Reply {
-    let made = state.settings.client(&request.client).ok_or(NoKeys).and_then(|client| {
-        let authorization = Arc::new(authorization(state, request, &session));
-        remember(state, browser, session, &authorization);
-        parameters(state, keys, client, request, &authorization)
-    });
-    match made {
+    let authorization = Arc::new(authorization(state, request, session));
+    if !remember(state, browser, &authorization) {
+        let error = ErrorCode::LoginRequired.because("the person signed out in another window");
+        return respond::send_error(state, &request.back, &error);
+    }
+    let client = state.settings.client(&request.client).ok_or(NoKeys);
+    match client.and_then(|client| parameters(state, keys, client, request, &authorization)) {
         Ok(parameters) => respond::send(state, &request.back, parameters),
         Err(fault) => respond::send_error(state, &request.back, &ErrorCode::ServerError.because(fault.to_string())),
     }
@@ -48,12 +49,10 @@ fn authorization(state: &State, request: &AuthorizationRequest, session: &Sessio
     authorization
 }
 
-fn remember(state: &State, browser: &Key, mut session: Session, authorization: &Arc<Authorization>) {
-    session.remember(authorization);
+/// Adds it to the session as it is now, so that answers of several windows all end with it. Whether there is one.
+fn remember(state: &State, browser: &Key, authorization: &Arc<Authorization>) -> bool {
     let now = state.clock.now();
-    if let Some(kept) = state.store.lock().sessions.get_mut(browser, now) {
-        *kept = session;
-    }
+    state.store.lock().sessions.get_mut(browser, now).map(|session| session.remember(authorization)).is_some()
 }
 
 type Parameters = Vec<(&'static str, String)>;
@@ -86,7 +85,7 @@ fn parameters(
         parameters.push(("access_token", access.token));
         parameters.push(("token_type", access.token_type.into()));
         parameters.push(("expires_in", access.lifetime.to_string()));
-        parameters.push(("scope", access.scope));
+        parameters.extend(Some(access.scope).filter(|scope| !scope.is_empty()).map(|scope| ("scope", scope)));
     }
     parameters.extend(code.map(|code| ("code", code)));
     Ok(parameters)

@@ -13,14 +13,14 @@ use super::super::pages::{Page, escape, hidden};
 use super::super::reply::Reply;
 use super::super::session::{Browser, PASSWORD_ACR, Session};
 use super::super::store::key;
-use super::advance;
 use super::transaction::Transaction;
+use super::{Step, advance};
 use crate::secret::{same, sha256};
 
 /// Asks which account, with those that there are.
 pub(super) fn choose(state: &State, transaction: Transaction, browser: &Browser, session: Option<&Session>) -> Reply {
     let (client, back) = (transaction.request.client.clone(), transaction.request.back.redirect_uri.clone());
-    let id = transaction.keep(state, browser);
+    let id = transaction.keep(state, browser, Step::Choose);
     let mut body = format!(
         "<h1>Choose an account</h1>\n<p>to go on to <strong>{}</strong></p>\n\
          <form method=\"post\" action=\"{}\">\n{}<ul class=\"accounts\">\n",
@@ -54,13 +54,13 @@ pub(super) fn chosen(
     form: &Form,
 ) -> Reply {
     transaction.chosen = true;
-    let name = form.get("account").unwrap_or_default().to_owned();
+    let name = form.get("account").unwrap_or_default();
     let now = state.clock.now();
     let current = state.store.lock().sessions.get(&key(&browser.id), now).map(|session| session.user);
     if current.is_some_and(|user| state.settings.users[user].name == name) {
         return advance(state, keys, transaction, browser);
     }
-    transaction.request.login_hint = Some(name);
+    transaction.request.expect(name);
     ask(state, transaction, browser, None)
 }
 
@@ -81,7 +81,7 @@ pub(super) fn ask(state: &State, transaction: Transaction, browser: &Browser, fa
         let _ = writeln!(body, "<p class=\"failure\" role=\"alert\">{}</p>", escape(failure));
     }
     let fields = sign_in_fields(state, hint);
-    let id = transaction.keep(state, browser);
+    let id = transaction.keep(state, browser, Step::Login);
     let _ = write!(
         body,
         "<form method=\"post\" action=\"{}\">\n{}{fields}\
@@ -107,7 +107,7 @@ pub(super) fn signed_in(
 ) -> Reply {
     let name = form.get("username").unwrap_or_default();
     let Some(user) = authenticate(state, name, form.get("password").unwrap_or_default()) else {
-        transaction.request.login_hint = Some(name.to_owned());
+        transaction.request.expect(name);
         return ask(state, transaction, browser, Some("That name and password do not belong together."));
     };
     let expected = transaction.request.expected_subject.as_ref();
@@ -124,9 +124,11 @@ pub(super) fn signed_in(
 pub(in super::super) fn begin_session(state: &State, browser: &Browser, user: usize, acr: String) -> Browser {
     let (fresh, now) = (Browser::fresh(), state.clock.now());
     let mut shelves = state.store.lock();
-    let session = match shelves.sessions.take(&key(&browser.id), now) {
-        Some(before) if before.user == user => before.renewed(now, acr),
-        Some(_) | None => Session::new(user, now, acr),
+    let before = shelves.sessions.take(&key(&browser.id), now).filter(|before| before.user == user);
+    Transaction::follow(&mut shelves, browser, &fresh, before.is_some());
+    let session = match before {
+        Some(before) => before.renewed(now, acr),
+        None => Session::new(user, now, acr),
     };
     shelves.sessions.put(key(&fresh.id), session, now.plus(state.settings.session_lifetime), now);
     fresh

@@ -32,14 +32,10 @@ use super::store::key;
 /// The request itself, by GET or as a form (OpenID Connect Core 1.0, section 3.1.2.1).
 pub(super) async fn handle(state: &State, request: Request<Incoming>) -> Reply {
     let (head, body) = request.into_parts();
-    let form = match head.method {
-        Method::GET | Method::HEAD => Form::parse(head.uri.query().unwrap_or_default().as_bytes()),
-        Method::POST => intake::form(&head, body).await,
-        _ => return reply::method_not_allowed("GET, HEAD, POST"),
-    };
-    let form = match form {
-        Ok(form) => form,
-        Err(error) => return pages::error(&error),
+    let form = match intake::parameters(&head, body).await {
+        Some(Ok(form)) => form,
+        Some(Err(error)) => return pages::error(&error),
+        None => return reply::method_not_allowed("GET, HEAD, POST"),
     };
     let keys = match state.keys.current().await {
         Ok(keys) => keys,
@@ -53,7 +49,7 @@ pub(super) async fn handle(state: &State, request: Request<Incoming>) -> Reply {
 }
 
 /// What a person answers on one of the pages.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     /// Which account.
     Choose,
@@ -88,7 +84,7 @@ async fn answer(
     let form = form?;
     let keys = state.keys.current().await.map_err(|fault| ErrorCode::ServerError.because(fault.to_string()))?;
     let browser = Browser::of(state, headers);
-    let transaction = form.get("transaction").and_then(|id| Transaction::take(state, id, &browser));
+    let transaction = form.get("transaction").and_then(|id| Transaction::take(state, id, &browser, step));
     let transaction = transaction.ok_or_else(|| {
         ErrorCode::InvalidRequest.because(
             "nothing waits for this answer in this browser: it took too long, was answered already, or cookies are off. \
@@ -123,13 +119,13 @@ fn advance(state: &State, keys: &super::keys::KeySet, transaction: Transaction, 
         }
         return login::ask(state, transaction, browser, None);
     };
-    if prompt.consent || !session.allows(&request.client, &request.scopes) {
+    if prompt.consent || !session.allows(&request.client, &request.wishes()) {
         if prompt.none {
             return silent(ErrorCode::ConsentRequired, "the person did not agree to this yet");
         }
         return consent::ask(state, transaction, browser, &session);
     }
-    let mut reply = issue::answer(state, keys, request, &key(&browser.id), session);
+    let mut reply = issue::answer(state, keys, request, &key(&browser.id), &session);
     browser.tell(state, &mut reply);
     reply
 }
@@ -141,6 +137,9 @@ fn must_sign_in(state: &State, request: &AuthorizationRequest, session: &Session
     let another = request.expected_subject.as_ref().is_some_and(|sub| *sub != state.settings.users[session.user].sub);
     // A context class is a wish (OpenID Connect Core 1.0, section 3.1.2.1): it is granted by a new sign-in, if one may
     // be asked for.
-    let weaker = !request.acr_values.is_empty() && !request.acr_values.contains(&session.sign_in.acr);
-    request.prompt.login || too_old || another || (weaker && !request.prompt.none)
+    let weaker = |values: &[String]| !values.is_empty() && !values.contains(&session.sign_in.acr);
+    let wished = weaker(&request.acr_values) && !request.prompt.none;
+    // As an essential claim it is a condition (section 5.5.1.1).
+    let needed = request.claims.acr_is_essential && weaker(&request.claims.acr_values);
+    request.prompt.login || too_old || another || wished || needed
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::super::State;
 use super::super::clients;
 use super::super::dpop;
-use super::super::errors::{ErrorCode, OauthError};
+use super::super::errors::{self, ErrorCode, OauthError};
 use super::super::form::Form;
 use super::super::intake;
 use super::super::reply::{self, Reply};
@@ -33,14 +33,7 @@ pub(in super::super) async fn handle(state: &State, request: Request<Incoming>) 
         Ok(form) => push(state, &head, &form).await,
         Err(error) => Err(error),
     };
-    match answered {
-        Ok(answer) => {
-            let mut reply = reply::json(StatusCode::CREATED, &answer);
-            reply::forbid_storing(&mut reply);
-            reply
-        }
-        Err(error) => error.reply(),
-    }
+    errors::answered(StatusCode::CREATED, answered)
 }
 
 async fn push(state: &State, head: &request::Parts, form: &Form) -> Result<Value, OauthError> {

@@ -4,8 +4,10 @@
 //! the client (RFC 6749, section 4.1.2.1). Refuses whatever it would have to ignore: request objects, the PKCE method
 //! `plain`, a response type that the client did not register for.
 
+use std::collections::BTreeSet;
+
 use super::super::State;
-use super::super::claims::ClaimsRequest;
+use super::super::claims::{self, ClaimsRequest};
 use super::super::dpop;
 use super::super::errors::{ErrorCode, OauthError};
 use super::super::flows;
@@ -17,6 +19,8 @@ use super::redirect;
 
 /// Characters of one free text; more is a mistake or mischief.
 const MAX_TEXT: usize = 4096;
+/// Characters of all parameters that are kept.
+const MAX_REQUEST: usize = 8192;
 
 /// A request that may be put before a person.
 #[derive(Debug, Clone)]
@@ -170,6 +174,7 @@ impl AuthorizationRequest {
         keys: &KeySet,
     ) -> Result<Self, OauthError> {
         refuse_what_is_not_taken(form)?;
+        refuse_what_is_too_long(form)?;
         let kind = response_type(client, kind, form)?;
         let scopes = scope::scopes(client, form)?;
         let openid = scopes.iter().any(|scope| scope == "openid");
@@ -181,8 +186,8 @@ impl AuthorizationRequest {
             return Err(ErrorCode::InvalidRequest.because("an ID token through the browser needs a nonce"));
         }
         let claims = form.get("claims").map(ClaimsRequest::parse).transpose()?.unwrap_or_default();
-        let mut acr_values = words(form, "acr_values");
-        acr_values.extend(claims.acr_values.iter().cloned());
+        let mut acr_values = claims.acr_values.clone();
+        acr_values.extend(words(form, "acr_values"));
         Ok(Self {
             client: client.id.clone(),
             named_redirect: form.get("redirect_uri").is_some(),
@@ -200,6 +205,25 @@ impl AuthorizationRequest {
             acr_values,
             claims,
         })
+    }
+
+    /// Who will probably sign in, by what was typed or chosen; a text that is no name is not kept.
+    pub(super) fn expect(&mut self, name: &str) {
+        self.login_hint = Some(name).filter(|name| name.len() <= MAX_TEXT).map(str::to_owned);
+    }
+
+    /// The claims that are asked for by name, without those that the scopes give, each once.
+    pub(super) fn single_claims(&self) -> impl Iterator<Item = &str> {
+        let names: BTreeSet<&str> =
+            self.claims.id_token.iter().chain(&self.claims.userinfo).map(String::as_str).collect();
+        names.into_iter().filter(|name| claims::is_about_a_person(name) && !claims::is_given(name, &self.scopes))
+    }
+
+    /// All that the person has to agree to. No two kinds can be taken for one another, since no scope has a blank in it.
+    pub(super) fn wishes(&self) -> Vec<String> {
+        let claims = self.single_claims().map(|claim| format!("claim {claim}"));
+        let places = self.resources.iter().map(|resource| format!("at {resource}"));
+        self.scopes.iter().cloned().chain(claims).chain(places).collect()
     }
 }
 
@@ -232,6 +256,15 @@ fn refuse_what_is_not_taken(form: &Form) -> Result<(), OauthError> {
         return Err(ErrorCode::RegistrationNotSupported.because("registration is not supported"));
     }
     Ok(())
+}
+
+/// A request is kept for as long as the person thinks, and so are others that nobody means.
+fn refuse_what_is_too_long(form: &Form) -> Result<(), OauthError> {
+    let kept = form.pairs().filter(|(name, _)| *name != "id_token_hint");
+    match kept.map(|(name, value)| name.len() + value.len()).sum::<usize>() {
+        0..=MAX_REQUEST => Ok(()),
+        _ => Err(ErrorCode::InvalidRequest.because(format!("the request is longer than {MAX_REQUEST} characters"))),
+    }
 }
 
 fn response_type(client: &Client, kind: Option<ResponseType>, form: &Form) -> Result<ResponseType, OauthError> {

@@ -193,6 +193,7 @@ impl<'f> Shown<'f> {
 fn two_ways() -> OauthError {
     ErrorCode::InvalidRequest.because("the client authenticates in two ways at once")
 }
+
 /// Id and secret of a Basic credential. Both are form-encoded before they are joined by the colon (RFC 6749, section
 /// 2.3.1), so that either may contain one.
 fn basic(header: &[u8]) -> Option<(String, String)> {

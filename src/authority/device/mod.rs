@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::State;
 use super::clients;
-use super::errors::{ErrorCode, OauthError};
+use super::errors::{self, ErrorCode, OauthError};
 use super::form::Form;
 use super::granted::Authorization;
 use super::intake;
@@ -67,14 +67,8 @@ pub(super) async fn handle(state: &State, request: Request<Incoming>) -> Reply {
         return reply::method_not_allowed("POST");
     }
     let (head, body) = request.into_parts();
-    match intake::form(&head, body).await.and_then(|form| begin(state, &head, &form)) {
-        Ok(answer) => {
-            let mut reply = reply::json(StatusCode::OK, &answer);
-            reply::forbid_storing(&mut reply);
-            reply
-        }
-        Err(error) => error.reply(),
-    }
+    let begun = intake::form(&head, body).await.and_then(|form| begin(state, &head, &form));
+    errors::answered(StatusCode::OK, begun)
 }
 
 fn begin(state: &State, head: &request::Parts, form: &Form) -> Result<Value, OauthError> {
@@ -160,7 +154,10 @@ pub(super) fn ask(state: &State, client: &str, device_code: &str) -> Result<Arc<
         Outcome::Allowed(authorization) => Arc::clone(authorization),
     };
     shelves.devices.take(&key, now);
-    Ok(authorization)
+    match authorization.is_revoked() {
+        true => Err(ErrorCode::InvalidGrant.because("what the person allowed was revoked, as by signing out")),
+        false => Ok(authorization),
+    }
 }
 
 #[cfg(test)]

@@ -23,6 +23,8 @@ use super::super::store::{Key, key};
 use super::{Outcome, as_shown, normal};
 use crate::secret::{same, sha256};
 
+const NO_DEVICE: &str = "There is no device with this code. It may be over.";
+
 /// Answers one request for the page or one of its forms.
 pub(in super::super) async fn handle(state: &State, request: Request<Incoming>) -> Reply {
     let (head, body) = request.into_parts();
@@ -49,7 +51,7 @@ fn answer(state: &State, headers: &HeaderMap, form: &Form) -> Result<Reply, Oaut
     let (typed, now) = (form.get("user_code").unwrap_or_default(), state.clock.now());
     let device = state.store.lock().user_codes.get(&key(&normal(typed)), now).copied();
     let Some(device) = device else {
-        return Ok(enter(state, &browser, typed, Some("There is no device with this code. It may be over.")));
+        return Ok(enter(state, &browser, typed, Some(NO_DEVICE)));
     };
     let action = form.get("action").unwrap_or_default();
     if action == "sign-in" {
@@ -129,10 +131,15 @@ fn decide(state: &State, browser: &Browser, typed: &str, device: &Key, yes: bool
     let now = state.clock.now();
     let mut guard = state.store.lock();
     let shelves = &mut *guard;
-    let session = shelves.sessions.get_mut(&key(&browser.id), now);
-    let (Some(session), Some(record)) = (session, shelves.devices.get_mut(device, now)) else {
+    let Some(session) = shelves.sessions.get_mut(&key(&browser.id), now) else {
         drop(guard);
         return sign_in(state, browser, typed, "", None);
+    };
+    // The code goes with the answer, so that there is one, of one person, whoever else has the page open.
+    let asked = shelves.user_codes.take(&key(&normal(typed)), now);
+    let Some(record) = asked.and_then(|_| shelves.devices.get_mut(device, now)) else {
+        drop(guard);
+        return enter(state, browser, typed, Some(NO_DEVICE));
     };
     record.outcome = if yes {
         let subject = &state.settings.users[session.user].sub;
@@ -145,7 +152,6 @@ fn decide(state: &State, browser: &Browser, typed: &str, device: &Key, yes: bool
     } else {
         Outcome::Denied
     };
-    shelves.user_codes.take(&key(&normal(typed)), now);
     let body = match yes {
         true => "<h1>The device is connected</h1>\n<p>It goes on in a moment. You can close this page.</p>\n",
         false => "<h1>The device was refused</h1>\n<p>You can close this page.</p>\n",

@@ -28,6 +28,10 @@ pub(super) fn make(edit: Edit, document: &mut Value, now: UnixTime) -> bool {
             let begins = now.secs().saturating_add(HOUR);
             period(members, begins) && members.insert("nbf".into(), json!(begins)).is_none()
         }
+        Edit::SignInEarlier => {
+            let before = members.get("auth_time").and_then(Value::as_i64);
+            before.is_some_and(|before| set(members, "auth_time", json!(before.saturating_sub(HOUR))))
+        }
         Edit::AddNonce => members.insert("nonce".into(), json!("added")).is_none(),
         Edit::OtherEvent => set(members, "events", json!({ "https://example.com/other-event": {} })),
         Edit::FurtherAudience => further_audience(members),

@@ -1,8 +1,8 @@
 //! Signing out at the request of a client (OpenID Connect RP-Initiated Logout 1.0), which the other clients of the sign-in
 //! are told of.
 //!
-//! The browser goes back to a URI only if the client registered it, exactly, and an ID token of ours says which client
-//! asks. A request whose hint is of another person, or that has none, is put before the person first, so that no page
+//! The browser goes back to a URI only if the client registered it, exactly; an ID token of ours or `client_id` says which
+//! client asks. A request whose hint is of another person, or that has none, is put before the person first, so that no page
 //! somewhere can sign people out.
 
 mod notify;
@@ -27,10 +27,8 @@ use super::store::key;
 /// Answers one request, by GET or as a form.
 pub(super) async fn handle(state: &State, request: Request<Incoming>) -> Reply {
     let (head, body) = request.into_parts();
-    let form = match head.method {
-        Method::GET | Method::HEAD => Form::parse(head.uri.query().unwrap_or_default().as_bytes()),
-        Method::POST => intake::form(&head, body).await,
-        _ => return reply::method_not_allowed("GET, HEAD, POST"),
+    let Some(form) = intake::parameters(&head, body).await else {
+        return reply::method_not_allowed("GET, HEAD, POST");
     };
     let keys = state.keys.current().await.map_err(|fault| ErrorCode::ServerError.because(fault.to_string()));
     // The cookie comes with what any page of this host posts, on whatever port; only a page of ours asks the person.
@@ -69,7 +67,9 @@ fn sign_out(
     if !mine && !asked {
         return Ok((ask(state, &session, form), Vec::new()));
     }
-    state.store.lock().sessions.take(&id, now);
+    // Another window may have been faster, or a client got one more answer meanwhile: what is there now counts.
+    let session = state.store.lock().sessions.take(&id, now);
+    let Some(session) = session else { return Ok((leave(wish.target.as_deref(), &[]), Vec::new())) };
     end(&session);
     let frames = notify::frames(state, &session);
     Ok((leave(wish.target.as_deref(), &frames), notify::notices(state, keys, &session)))

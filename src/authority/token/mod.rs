@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::State;
 use super::bound::Bound;
 use super::clients::{self, Caller};
-use super::errors::{ErrorCode, OauthError};
+use super::errors::{self, ErrorCode, OauthError};
 use super::faults;
 use super::form::Form;
 use super::granted::Authorization;
@@ -49,14 +49,7 @@ async fn respond(state: &State, head: &request::Parts, form: Result<Form, OauthE
         Ok(form) => exchange(state, head, &form).await,
         Err(error) => Err(error),
     };
-    match answered {
-        Ok(answer) => {
-            let mut reply = reply::json(StatusCode::OK, &answer);
-            reply::forbid_storing(&mut reply);
-            reply
-        }
-        Err(error) => error.reply(),
-    }
+    errors::answered(StatusCode::OK, answered)
 }
 
 async fn exchange(state: &State, head: &request::Parts, form: &Form) -> Result<Value, OauthError> {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
-use url::{Url, form_urlencoded};
+use url::{Position, Url, form_urlencoded};
 
 use crate::secret::{random_bytes, random_id, sha256};
 
@@ -16,8 +16,8 @@ use super::wire::{Answer, ask};
 /// Where an application on this machine would wait for its answer. Nobody does: the browser of the tour stops there.
 const BACK: &str = "http://127.0.0.1/callback";
 
-/// Pages that are gone through at most.
-const PAGES: usize = 8;
+/// Redirects and forms that are gone through at most.
+const STEPS: usize = 16;
 
 const FORM: &str = "content-type: application/x-www-form-urlencoded\r\n";
 
@@ -78,36 +78,80 @@ impl Browser {
             .extend_pairs(asked)
             .append_pair("state", &random_id())
             .finish();
-        let mut answer = self.send("GET", &format!("/authorize?{query}"), "")?;
-        for _ in 0..PAGES {
-            answer = match (answer.field("location").map(str::to_owned), form(&answer.body)) {
+        match self.follow("GET", url(self.authority, &format!("/authorize?{query}"))?)? {
+            (at, answer) if at.as_str().starts_with(BACK) => Ok((at, answer)),
+            (_, answer) => Err(io::Error::other(format!("a page without a form: {}", answer.status))),
+        }
+    }
+
+    /// Opens a page, or presses a button that leads to it; signs in where that is asked. What is shown is its heading, or
+    /// what it has instead of one.
+    pub(super) fn open(&mut self, method: &str, place: SocketAddr, target: &str) -> io::Result<Answer> {
+        let (_, mut answer) = self.follow(method, url(place, target)?)?;
+        if let Some((_, rest)) = answer.body.split_once("<h1>") {
+            answer.body = rest.split("</h1>").next().unwrap_or_default().to_owned();
+        }
+        Ok(answer)
+    }
+
+    /// Goes where redirects lead, fills in the forms of the authority, and stops at a page without one or at [`BACK`].
+    fn follow(&mut self, method: &str, mut at: Url) -> io::Result<(Url, Answer)> {
+        let mut answer = self.send(method, &at, "")?;
+        for _ in 0..STEPS {
+            let to = answer.field("location").map(str::to_owned);
+            let form = form(&answer.body).filter(|_| address(&at).ok() == Some(self.authority));
+            (at, answer) = match (to, form) {
                 (Some(to), _) if to.starts_with(BACK) => {
                     return Ok((Url::parse(&to).map_err(io::Error::other)?, answer));
                 }
-                (Some(to), _) => self.send("GET", &to, "")?,
-                (None, Some((action, content))) => self.send("POST", &action, &content)?,
-                (None, None) => return Err(io::Error::other(format!("a page without a form: {}", answer.status))),
+                (Some(to), _) => self.next("GET", &at, &to, "")?,
+                (None, Some((action, content))) => self.next("POST", &at, &action, &content)?,
+                (None, None) => return Ok((at, answer)),
             };
         }
         Err(io::Error::other("the sign-in does not end"))
     }
 
-    fn send(&mut self, method: &str, target: &str, content: &str) -> io::Result<Answer> {
+    fn next(&mut self, method: &str, from: &Url, to: &str, content: &str) -> io::Result<(Url, Answer)> {
+        let at = from.join(to).map_err(io::Error::other)?;
+        let answer = self.send(method, &at, content)?;
+        Ok((at, answer))
+    }
+
+    /// Cookies belong to a host, whatever its port.
+    fn send(&mut self, method: &str, at: &Url, content: &str) -> io::Result<Answer> {
         let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let mut head = if cookies.is_empty() { String::new() } else { format!("cookie: {}\r\n", cookies.join("; ")) };
+        let mut head = "accept: text/html\r\n".to_owned();
+        if !cookies.is_empty() {
+            head.push_str(&format!("cookie: {}\r\n", cookies.join("; ")));
+        }
         if method == "POST" {
             head.push_str(FORM);
         }
-        let answer = ask(self.authority, &request(method, target, self.authority, &head, content), None)?;
+        let (place, target) = (address(at)?, &at[Position::BeforePath..Position::AfterQuery]);
+        let answer = ask(place, &request(method, target, place, &head, content), None)?;
         for line in answer.fields("set-cookie") {
             let pair = line.split(';').next().unwrap_or_default();
             if let Some((name, value)) = pair.split_once('=') {
                 self.cookies.retain(|(kept, _)| kept != name);
-                self.cookies.push((name.to_owned(), value.to_owned()));
+                if !line.contains("Max-Age=0") {
+                    self.cookies.push((name.to_owned(), value.to_owned()));
+                }
             }
         }
         Ok(answer)
     }
+}
+
+fn url(place: SocketAddr, target: &str) -> io::Result<Url> {
+    Url::parse(&format!("http://{place}{target}")).map_err(io::Error::other)
+}
+
+/// Everything of the demo is at an address of this machine.
+fn address(at: &Url) -> io::Result<SocketAddr> {
+    at[Position::BeforeHost..Position::AfterPort]
+        .parse()
+        .map_err(|_| io::Error::other(format!("not a place of the demo: {at}")))
 }
 
 /// The first form of a page, with Alice's name and password in it and its first button pressed: where it goes, and what

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::wire::Answer;
+use crate::cli::token::OPENER;
 
 pub(super) struct Step {
     pub(super) title: &'static str,
@@ -27,6 +28,12 @@ pub(super) enum Ask {
     SignIn { client: &'static str, implicit: bool, scope: &'static str, variable: &'static str },
     /// Calls the gateway.
     Call { method: &'static str, path: &'static str, credential: Credential, body: &'static str },
+    /// A browser that has not logged in goes to this page.
+    Navigate { path: &'static str },
+    /// Alice opens a page in her browser, and signs in where that leads.
+    Open { path: &'static str },
+    /// Alice presses a button of the page that is open, which posts here.
+    Press { button: &'static str, path: &'static str },
     /// Calls the gateway with `$TOKEN` and these header fields, and reads until this came.
     Watch { path: &'static str, headers: &'static [&'static str], until: &'static str },
     /// Reads the metrics.
@@ -91,6 +98,9 @@ impl Step {
                 )
             }
             Ask::Call { method, path, credential, body } => call_command(method, path, *credential, body),
+            Ask::Navigate { path } => format!("curl -i -H 'Accept: text/html' {{gateway}}{path}"),
+            Ask::Open { path } => format!("{OPENER} {{gateway}}{path}"),
+            Ask::Press { button, .. } => format!("# in the browser: {button}"),
             Ask::Watch { path, headers: [_], .. } => format!("curl -sN {{gateway}}{path}{}", bearer("$TOKEN")),
             Ask::Watch { path, headers, .. } => {
                 let mut command = format!("curl -i -N -m 2 {{gateway}}{path}{}", bearer("$TOKEN"));
@@ -109,6 +119,7 @@ impl Step {
     pub(super) fn outcome(&self) -> String {
         match (&self.ask, self.status) {
             (Ask::Form { keep: Some((variable, _)), .. } | Ask::SignIn { variable, .. }, _) => format!("${variable}"),
+            (Ask::Open { .. } | Ask::Press { .. }, _) => format!("a page: {}", self.shows),
             (Ask::Metrics, _) => "counters".into(),
             (_, status) if status >= 400 => format!("{status} {}", self.shows),
             (_, status) => status.to_string(),

@@ -16,6 +16,7 @@ pub(super) fn chapters() -> Vec<Chapter> {
         Chapter { title: "A token, and what it opens", steps: opens() },
         Chapter { title: "What is refused", steps: refusals() },
         Chapter { title: "People: the other three flows of RFC 6749", steps: people() },
+        Chapter { title: "People in front of an application, by cookie (OpenID Connect)", steps: browsers() },
         Chapter { title: "Tokens that are renewed, and tokens that say nothing", steps: kinds_of_tokens() },
         Chapter { title: "Streams", steps: streams() },
     ]
@@ -74,6 +75,24 @@ fn people() -> Vec<Step> {
             .with(("password", "wonderland"))
             .keeping("REFRESH", "refresh_token")
             .gives(200, "refresh_token"),
+    ]
+}
+
+fn browsers() -> Vec<Step> {
+    vec![
+        Step::new("A browser without a session is sent to sign in.", Ask::Navigate { path: "/account" })
+            .gives(303, "/authorize?"),
+        call("A script is told where a person can log in.", ("GET", "/account"), Credential::None)
+            .gives(401, "no_credential"),
+        Step::new("Log in with the browser: alice, wonderland.", Ask::Open { path: "/account" })
+            .gives(200, "You are alice"),
+        Step::new("What scripts of the page may know.", Ask::Open { path: "/.tollgate/session" })
+            .gives(200, "\"sub\":\"alice\""),
+        Step::new(
+            "Log out, here and at the authority.",
+            Ask::Press { button: "go back, and press \"Log out\"", path: "/.tollgate/logout?return_to=/public" },
+        )
+        .gives(200, "A public page"),
     ]
 }
 

@@ -68,6 +68,7 @@ impl Tour {
         text.push_str(&format!(
             "\nEverything runs on this machine, for development only:\n\n  \
              gateway     http://{gateway}   what you call\n  \
+             login       http://{gateway}/account   for a browser: sign in as alice, wonderland\n  \
              authority   http://{authority}   gives tokens; open it in a browser: alice, wonderland\n  \
              sample API  http://{sample}   what the gateway stands in front of\n  \
              admin       http://{admin}   status and metrics; open it in a browser\n\n\
@@ -139,6 +140,14 @@ impl Tour {
                 }
                 ask(gateway, &request(method, path, gateway, &head, body), None)
             }
+            Ask::Navigate { path } => {
+                let head = "accept: text/html\r\n";
+                let mut answer = ask(gateway, &request("GET", path, gateway, head, ""), None)?;
+                answer.body = format!("location: {}", answer.field("location").unwrap_or_default());
+                Ok(answer)
+            }
+            Ask::Open { path } => browser.open("GET", gateway, path),
+            Ask::Press { path, .. } => browser.open("POST", gateway, path),
             Ask::Watch { path, headers, until } => {
                 let mut head = header(Credential::Of("TOKEN"), variables);
                 headers.iter().for_each(|field| head.push_str(&format!("{field}\r\n")));
@@ -189,6 +198,7 @@ fn not_on_the_path() -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::token::OPENER;
 
     #[test]
     fn every_command_names_a_place_and_every_place_is_filled_in() {
@@ -196,7 +206,8 @@ mod tests {
         let text = tour.introduction();
         assert!(!text.contains("{gateway}") && !text.contains("{authority}") && !text.contains("{admin}"), "{text}");
         let steps: usize = tour.chapters.iter().map(|chapter| chapter.steps.len()).sum();
-        assert_eq!(text.matches("curl ").count() + text.matches("tollgate token ").count(), steps);
+        let commands = ["curl ", "tollgate token ", &format!("    {OPENER} "), "    # in the browser"];
+        assert_eq!(commands.iter().map(|command| text.matches(command).count()).sum::<usize>(), steps);
         assert_eq!(text.lines().find(|line| line.len() > 100 && !line.contains("PATH=")), None, "it fits a terminal");
     }
 }

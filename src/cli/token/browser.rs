@@ -10,7 +10,7 @@ use crate::cli::complain;
 use super::args::SECRET_VARIABLE;
 
 /// What opens an address in the browser that the person uses.
-const OPENER: &str = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+pub(in crate::cli) const OPENER: &str = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
 
 /// Shows `url`; with `open`, in a browser as well. `then` says what will happen after.
 pub(super) fn visit(url: &Url, open: bool, then: &str) {

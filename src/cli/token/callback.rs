@@ -72,7 +72,10 @@ impl Callback {
             _ => Ipv4Addr::LOCALHOST.into(),
         };
         let address = SocketAddr::new(ip, redirect.port);
-        let broken = |error| Failure::fault(format!("cannot listen on {address} for the browser: {error}"));
+        let broken = |error| {
+            let what = format!("cannot listen on {address} for the browser: {error}");
+            Failure::fault(what).help("another --port or --redirect-uri may do, or none, which takes a free port")
+        };
         let listener = TcpListener::bind(address).map_err(broken)?;
         let mut url = redirect.url.clone();
         let port = listener.local_addr().map_err(broken)?.port();

@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use crate::cli::Outcome;
-use crate::fetch::FetchError;
+use crate::fetch::{Fault, FetchError};
 
 use super::shown::shown;
 
@@ -52,7 +52,7 @@ impl Failure {
 
     /// A fetch that gave nothing.
     pub(super) fn unanswered(error: &FetchError) -> Self {
-        Self::Unanswered(Message { what: error.to_string(), help: None })
+        Self::Unanswered(Message { what: error.to_string(), help: way_out(&error.fault).map(str::to_owned) })
     }
 
     /// An answer with the member or parameter `error`.
@@ -86,6 +86,23 @@ impl Failure {
     }
 }
 
+/// What to look at when no answer came.
+const fn way_out(fault: &Fault) -> Option<&'static str> {
+    match fault {
+        Fault::Resolve(_) | Fault::Connect(_) => {
+            Some("is the server running, and can this machine reach that address?")
+        }
+        Fault::NoRoots => Some("--ca-file FILE names the certificate authorities to trust"),
+        Fault::Tls(_) => Some(
+            "--ca-file FILE trusts a certificate authority of your own; a server without TLS has an http:// address",
+        ),
+        Fault::Redirect { .. } => Some("use the address that it leads to, if that is the server you mean"),
+        Fault::Exchange(_) => Some("is it an https server that was asked by http, or no web server at all?"),
+        Fault::Timeout { .. } => Some("--timeout SECONDS gives each answer more time"),
+        Fault::Url(_) | Fault::Encoded | Fault::Body(_) | Fault::TooLarge { .. } => None,
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -95,7 +112,7 @@ impl fmt::Display for Failure {
             }
             Self::Refused(refusal) => {
                 write!(f, "error: {} refused: {}", refusal.by, shown(&refusal.code))?;
-                for (member, label) in [("error_description", "it says: "), ("error_uri", "see also:")] {
+                for (member, label) in [("error_description", "it says:"), ("error_uri", "see also:")] {
                     if let Some(text) = refusal.answer.get(member).and_then(Value::as_str) {
                         write!(f, "\n  {label} {}", shown(text))?;
                     }

@@ -29,6 +29,8 @@ pub(super) struct Expected<'a> {
     pub(super) nonce: &'a str,
     /// The access token that came with it.
     pub(super) access_token: &'a str,
+    /// Whether both came through the browser, where `at_hash` is what ties them together (section 3.2.2.10).
+    pub(super) through_the_browser: bool,
     pub(super) now: UnixTime,
 }
 
@@ -54,9 +56,17 @@ impl Expected<'_> {
             Some(_) => return Err(refused("it has expired")),
             None => return Err(refused("it has no `exp`")),
         }
-        match text("at_hash").filter(|hash| Some(*hash) != half_hash(&header, self.access_token).as_deref()) {
-            Some(_) => Err(refused("its `at_hash` is not that of the access token")),
+        if text("sub").is_none_or(str::is_empty) {
+            return Err(refused("it has no `sub`"));
+        }
+        let own = half_hash(&header, self.access_token);
+        match claims.get("at_hash") {
+            None if self.through_the_browser => {
+                Err(refused("it has no `at_hash`, so the access token may be another's"))
+            }
             None => Ok(()),
+            Some(hash) if own.is_some_and(|own| *hash == own) => Ok(()),
+            Some(_) => Err(refused("its `at_hash` is not that of the access token")),
         }
     }
 }
@@ -112,10 +122,36 @@ mod tests {
 
     use super::*;
 
+    fn expected(through_the_browser: bool) -> Expected<'static> {
+        Expected {
+            issuer: "https://as.test",
+            client_id: "c",
+            nonce: "n",
+            access_token: "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y",
+            through_the_browser,
+            now: UnixTime::from_secs(1000),
+        }
+    }
+
+    fn jwt(claims: &Value) -> String {
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        format!("{}.{}.x", part(&json!({"alg": "RS256"})), part(claims))
+    }
+
+    #[test]
+    fn through_the_browser_the_access_token_is_tied_to_the_id_token() {
+        let mut claims = json!({"iss": "https://as.test", "aud": "c", "sub": "s", "nonce": "n", "exp": 1000});
+        assert!(expected(false).check(&jwt(&claims)).is_ok(), "the token endpoint need not say it");
+        let failure = expected(true).check(&jwt(&claims)).unwrap_err().to_string();
+        assert!(failure.contains("no `at_hash`"), "{failure}");
+        claims["at_hash"] = json!("77QmUPtjPfzWtF2AnpK9RQ");
+        assert!(expected(true).check(&jwt(&claims)).is_ok());
+    }
+
     #[test]
     fn an_id_token_answers_this_request_or_is_refused() {
-        let good = json!({"iss": "https://as.test", "aud": "c", "nonce": "n", "exp": 1000, "at_hash": "77QmUPtjPfzWtF2AnpK9RQ"});
-        let cases: [(&str, Value, &str); 16] = [
+        let good = json!({"iss": "https://as.test", "aud": "c", "sub": "s", "nonce": "n", "exp": 1000, "at_hash": "77QmUPtjPfzWtF2AnpK9RQ"});
+        let cases: [(&str, Value, &str); 19] = [
             ("iss", json!("https://as.test"), ""),
             ("iss", json!("https://as.test/"), "`iss`"),
             ("iss", json!(7), "`iss`"),
@@ -130,22 +166,16 @@ mod tests {
             ("exp", json!("1000"), "no `exp`"),
             ("at_hash", json!("AAAA"), "`at_hash`"),
             ("at_hash", json!(""), "`at_hash`"),
-            ("at_hash", json!(null), ""),
+            ("at_hash", json!(null), "`at_hash`"),
+            ("at_hash", json!(7), "`at_hash`"),
             ("sub", json!("anybody"), ""),
+            ("sub", json!(""), "no `sub`"),
+            ("sub", json!(7), "no `sub`"),
         ];
         for (name, value, complaint) in cases {
             let mut claims = good.clone();
             claims[name] = value.clone();
-            let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-            let token = format!("{}.{}.x", part(&json!({"alg": "RS256"})), part(&claims));
-            let expected = Expected {
-                issuer: "https://as.test",
-                client_id: "c",
-                nonce: "n",
-                access_token: "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y",
-                now: UnixTime::from_secs(1000),
-            };
-            let outcome = expected.check(&token).map_err(|failure| failure.to_string());
+            let outcome = expected(false).check(&jwt(&claims)).map_err(|failure| failure.to_string());
             match outcome {
                 Ok(()) => assert_eq!(complaint, "", "{name} {value}"),
                 Err(text) => assert!(!complaint.is_empty() && text.contains(complaint), "{name} {value}: {text}"),

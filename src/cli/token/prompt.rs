@@ -28,7 +28,8 @@ pub(super) async fn secret(question: &str) -> Result<Secret, Failure> {
     if let Some(mut quiet) = quiet {
         quiet.answered = true;
     }
-    one_line(&line).map_err(|why| Failure::usage(format!("the password on standard input: {why}")))
+    let wrong = |why| Failure::usage(format!("the password on standard input: {why}"));
+    one_line(&line).map_err(|why| wrong(why).help("type it when asked, or give it with --password-file FILE"))
 }
 
 fn fault(error: &io::Error) -> Failure {

@@ -39,6 +39,9 @@ table! {
         tls: AuthorityTls,
         /// Faults to make on purpose, for tests of clients.
         faults: AuthorityFaults,
+        /// The form of access tokens for a `resource` that a client asks for (RFC 8707), whatever its usual one: `jwt` or
+        /// `opaque`.
+        resources: Entries<NonEmpty, TokenForm>,
         /// What scopes mean, in words for the page that asks the person to agree.
         scopes: Entries<Scope, NonEmpty>,
         /// The people who can sign in: `[[authority.users]]`.

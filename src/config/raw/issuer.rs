@@ -5,22 +5,27 @@ use crate::config::table::{table, words};
 use crate::config::word::names::{FilePath, NonEmpty};
 use crate::config::word::quantity::{Memory, Period, Tolerance};
 use crate::config::word::secret::SecretSource;
-use crate::config::word::token::{AlgorithmName, TokenTypeText};
+use crate::config::word::token::{AlgorithmName, TenantText, TokenTypeText};
 use crate::config::word::url::{IssuerUrl, WebUrl};
 
 table! {
-    /// An Authorization Server whose access tokens are accepted.
+    /// An Authorization Server whose access tokens are accepted, or at which browsers log in.
     Issuer, "[issuers.NAME]" {
         /// Its identifier, exactly as tokens have it in `iss`. Its metadata is read from there, unless `jwks_uri` or
-        /// `jwks_file` is given.
+        /// `jwks_file` is given. With `tenants`, one segment of its path is a name in braces that stands for the tenant.
         issuer: IssuerUrl => required,
-        /// A token must name one of these in `aud`; for the profile `cognito`, in `client_id`.
-        audiences: List<NonEmpty> => required,
-        /// Whose tokens these are; decides which `typ` values are accepted and how claims are named.
+        /// The tenants whose tokens are accepted, of a server that has an issuer for each. Each of them is an issuer of its
+        /// own, named `NAME/TENANT`, with its own keys; `NAME` in a route means all of them.
+        tenants: List<TenantText>,
+        /// A token must name one of these in `aud`; for the profile `cognito`, in `client_id` when it has no `aud`. An issuer
+        /// without any is there for logins only, and no route takes its tokens.
+        audiences: List<NonEmpty>,
+        /// Whose tokens these are; decides which `typ` values are accepted, by what access tokens are told from others, and how
+        /// claims are named: docs/providers.md.
         profile: ProfileWord = "rfc9068",
         /// The accepted `typ` values, in place of the profile's; `absent` stands for tokens without `typ`.
         token_types: List<TokenTypeText>,
-        /// Where its keys are, in place of discovery.
+        /// Where its keys are, in place of discovery. With `tenants`, the name in braces stands in it too.
         jwks_uri: WebUrl,
         /// A file with its keys (a JWK Set), in place of discovery. Its content is watched.
         jwks_file: FilePath,

@@ -1,18 +1,20 @@
 //! `[logins.*]` and `[sessions]`
 
 use super::issuer::ClientAuthWord;
-use crate::config::read::List;
+use crate::config::read::{List, OneOrMany};
 use crate::config::table::{table, words};
-use crate::config::word::names::{FilePath, NonEmpty, Scope};
-use crate::config::word::quantity::Period;
+use crate::config::word::names::{AcrValue, FilePath, NonEmpty, Scope};
+use crate::config::word::quantity::{Memory, Period};
 use crate::config::word::secret::SecretSource;
-use crate::config::word::url::OriginUrl;
+use crate::config::word::url::{OriginUrl, ResourceUri};
 
 table! {
     /// Browsers without a session are sent to the issuer.
     Login, "[logins.NAME]" {
         /// The name of the issuer.
         issuer: NonEmpty => required,
+        /// What the chooser page calls it, where there are several. Default: its name.
+        label: NonEmpty,
         /// The client id of the gateway at the issuer.
         client_id: NonEmpty => required,
         /// The client secret of the gateway at the issuer, for `basic` and `post`.
@@ -28,10 +30,23 @@ table! {
         certificate: FilePath,
         /// The scopes to ask for; `openid` is always among them. `offline_access` gets a refresh token from most issuers.
         scopes: List<Scope>,
+        /// The resource that the access token shall be for (RFC 8707), an absolute URI; or several, which many issuers refuse.
+        resource: OneOrMany<ResourceUri>,
+        /// What the issuer is to do though the person is signed in there already: `login` (ask again), `consent` or
+        /// `select_account`; or `none`, alone: ask nothing, so that who is not signed in there sees an error page.
+        prompt: OneOrMany<PromptWord>,
+        /// Tells the issuer who is about to sign in, such as a domain. `login_hint` in the query of `/.tollgate/login` goes
+        /// before.
+        login_hint: NonEmpty,
+        /// The context classes to ask for, the preferred one first. A sign-in that reaches none of them is refused.
+        acr_values: List<AcrValue>,
+        /// How long ago the person may have signed in at the issuer; `0s`: not at all, so they sign in each time.
+        max_age: Memory,
         /// The origin by which browsers know the application: https, or http on this machine. It alone decides the redirect
         /// URI and how cookies are marked.
         public_url: OriginUrl => required,
-        /// The path of the redirect URI, below `/.tollgate/callback`. Logins of one `public_url` have one each.
+        /// The path of the redirect URI, below `/.tollgate/callback`. Logins of one `public_url` have one each, or write the
+        /// same one, if their issuers announce that they name themselves in their answers (RFC 9207).
         callback: NonEmpty = "/.tollgate/callback",
         /// What ID tokens may name in `aud` beside the client id, where the issuer writes more there. Such a party holds tokens
         /// that are good for this login too.
@@ -52,6 +67,20 @@ words! {
         Query = "query",
         /// By a form that posts itself.
         FormPost = "form_post",
+    }
+}
+
+words! {
+    /// What the issuer asks though it need not (OpenID Connect Core 1.0, section 3.1.2.1).
+    PromptWord {
+        /// Nothing.
+        None = "none",
+        /// To sign in again.
+        Login = "login",
+        /// To agree again.
+        Consent = "consent",
+        /// Which account it shall be.
+        SelectAccount = "select_account",
     }
 }
 

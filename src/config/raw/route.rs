@@ -5,10 +5,10 @@ use crate::config::table::{table, words};
 use crate::config::word::claim::ClaimRule;
 use crate::config::word::json::{AnyTable, Claims};
 use crate::config::word::names::{
-    AcrValue, Expectation, HostText, MethodText, Name, NonEmpty, PathText, Pointer, Scope,
+    AcrValue, Expectation, HostText, MethodText, Name, NonEmpty, PathText, Pointer, Scope, TokenPlace,
 };
 use crate::config::word::quantity::{Memory, Period};
-use crate::config::word::url::{RequestLine, WebUrl};
+use crate::config::word::url::{OriginUrl, RequestLine, WebUrl};
 
 table! {
     /// Which requests go where, and what they need.
@@ -23,7 +23,8 @@ table! {
         methods: List<MethodText>,
         /// The name of the upstream that gets the requests.
         upstream: NonEmpty => required,
-        /// `token`: a valid token is needed. `optional`: no token is fine, a bad one is not. `public`: everybody.
+        /// `token`: a valid token is needed. `optional`: no token is fine, a bad one is not, and credentials of other
+        /// schemes, such as Basic, are the upstream's to judge. `public`: everybody.
         access: AccessKind = "token",
         /// The names of the rule sets `[rules.NAME]` that must hold as well.
         rules: List<NonEmpty>,
@@ -62,6 +63,10 @@ table! {
         /// Takes only tokens that are bound to their sender: `dpop` (RFC 9449) or `mtls` (RFC 8705). Default: bound tokens are
         /// taken with their proof, others without.
         bind: BindWord,
+        /// Where a bearer token may come beside `Authorization`, from senders that cannot set headers. It is taken out of its
+        /// place before the request is forwarded; with `credential = "pass"` the upstream gets it in `Authorization`. Two
+        /// credentials on one request are refused. Default: nowhere.
+        token_from: TokenFrom,
         /// `report`: log what would be refused, and let it pass.
         mode: ModeWord => later,
         /// The name of the login that browsers without a session are sent to.
@@ -72,6 +77,24 @@ table! {
         cors: AnyTable => later,
         /// Whether upgraded connections and event streams may go on after the token has expired.
         outlive_token: bool => later,
+    }
+}
+
+table! {
+    /// Places in which a route takes a bearer token beside `Authorization`.
+    TokenFrom, "[routes.token_from]" {
+        /// A parameter of the query, for browsers' WebSockets and event streams: `access_token` is the usual name (RFC 6750,
+        /// section 2.3). It is never logged here; what stands in front of the gateway may log it.
+        query: TokenPlace,
+        /// A WebSocket subprotocol: this name, a dot, and the token in base64url without padding. Kubernetes' name is
+        /// `base64url.bearer.authorization.k8s.io`. Another subprotocol has to be offered beside it, from which the upstream
+        /// chooses.
+        subprotocol: TokenPlace,
+        /// A cookie that another application sets; its value is the token. What another site makes a browser send with it is
+        /// refused (`cross_site`), unless its method is safe and it is no WebSocket.
+        cookie: TokenPlace,
+        /// Further origins whose pages may send such requests. Default: only the origin that the request is for.
+        cookie_origins: List<OriginUrl>,
     }
 }
 

@@ -114,7 +114,7 @@ table! {
     Admin, "[admin]" {
         /// The address of the admin listener.
         listen: Listen = "127.0.0.1:9090",
-        /// What `/revocations` asks for, as `Authorization: Bearer`. Without it, `/revocations` is there on loopback only.
+        /// What `/revocations` and `/sessions` ask for, as `Authorization: Bearer`. Without it, they are there on loopback only.
         token: SecretSource,
     }
 }
@@ -145,7 +145,7 @@ words! {
 }
 
 table! {
-    /// A Redis or Valkey server, or a cluster, by which replicas share revocations and DPoP proofs. Version 6 or newer.
+    /// A Redis or Valkey server, or a cluster, by which replicas share sessions, revocations and DPoP proofs. Version 6 or newer.
     Redis, "[redis]" {
         /// The server: `redis://HOST:PORT/DB`, or `rediss://` for TLS. A URL with a password belongs in a file or a variable.
         url: SecretSource => required,

@@ -41,6 +41,7 @@ pub fn authority(root: &Root, check: &mut Check<'_, '_>) -> Option<Option<Author
         refresh_token_grace: raw.refresh_token_grace.get()?.0,
         session_lifetime: raw.session_lifetime.get()?.0,
         dpop_nonce: *raw.dpop_nonce.get()?,
+        opaque_resources: resources(raw)?,
         scopes: scopes(raw)?,
         users: users?,
         clients: clients?,
@@ -116,6 +117,16 @@ fn tls(raw: &Field<raw::AuthorityTls>, check: &mut Check<'_, '_>) -> Option<Opti
     let (certificate, private_key) = (check.certificates(&raw.certificate), check.private_key(&raw.private_key));
     let client_ca = if raw.client_ca.is_absent() { Some(None) } else { check.certificates(&raw.client_ca).map(Some) };
     Some(Some(AuthorityTls { certificate: certificate?, private_key: private_key?, client_ca: client_ca? }))
+}
+
+/// For each resource, whether its tokens are opaque.
+fn resources(raw: &raw::Authority) -> Option<BTreeMap<String, bool>> {
+    let entries = match &raw.resources {
+        Field::Broken => return None,
+        other => other.get().map_or(&[][..], |entries| &entries.0),
+    };
+    let opaque = |form: &raw::TokenForm| *form == raw::TokenForm::Opaque;
+    Some(entries.iter().map(|(resource, form)| (resource.value.0.clone(), opaque(&form.value))).collect())
 }
 
 fn scopes(raw: &raw::Authority) -> Option<BTreeMap<String, String>> {

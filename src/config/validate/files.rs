@@ -127,7 +127,8 @@ impl Check<'_, '_> {
         value.map(Secret::new)
     }
 
-    fn content(&mut self, field: &Field<FilePath>) -> Option<(PathBuf, Vec<u8>, Span)> {
+    /// What is in a file.
+    pub fn content(&mut self, field: &Field<FilePath>) -> Option<(PathBuf, Vec<u8>, Span)> {
         let (path, span) = field.written()?;
         let (path, bytes) = self.read_file(path, span)?;
         Some((path, bytes, span.clone()))

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use url::Url;
 
-use super::{Check, refuse_both};
+use super::{Check, login_only, refuse_both, tenant};
 use crate::config::diagnostic::{Code, Diagnostic, Span};
-use crate::config::model::{Issuer, KeySource, Profile, TokenType};
+use crate::config::model::{Issuer, KeySource, Profile};
 use crate::config::raw::{Root, issuer as raw};
+use crate::config::read::At;
 use crate::config::table::Field;
+use crate::config::word::names::Name;
 use crate::config::word::token::AlgorithmName;
 use crate::config::word::url::is_loopback;
 
@@ -18,17 +20,16 @@ pub fn issuers(root: &Root, check: &mut Check<'_, '_>) -> Option<Vec<Issuer>> {
         Field::Broken => return None,
         Field::Written { value, .. } => &value.0,
     };
-    let all: Vec<_> = entries.iter().map(|(name, table)| issuer(&name.value.0, &table.value, check)).collect();
-    let mut identifiers = std::collections::HashMap::new();
-    for (identifier, span) in entries.iter().filter_map(|(_, table)| table.value.issuer.written()) {
-        if let Some(first) = identifiers.insert(&identifier.text, span) {
-            let message = format!("two tables describe the issuer {:?}", identifier.text);
-            let diagnostic =
-                Diagnostic::new(Code::DuplicateIssuer, message).at(span, "again here").at(first, "first here");
-            check.report(diagnostic.help("keep one table; routes can narrow its audiences with `audiences`"));
-        }
+    let each = |(name, table): &(At<Name>, At<raw::Issuer>), check: &mut Check<'_, '_>| {
+        let issuer = issuer(&name.value.0, &table.value, check);
+        tenant::each(issuer, &table.value, check)
+    };
+    let all: Vec<_> = entries.iter().map(|entry| each(entry, check)).collect();
+    for (name, table) in entries.iter().filter(|(_, table)| table.value.audiences.is_absent()) {
+        login_only::issuer(&name.value.0, table, root, check);
     }
-    all.into_iter().collect()
+    tenant::refuse_repeats(root, check);
+    Some(all.into_iter().collect::<Option<Vec<_>>>()?.concat())
 }
 
 fn issuer(name: &str, raw: &raw::Issuer, check: &mut Check<'_, '_>) -> Option<Issuer> {
@@ -49,10 +50,13 @@ fn issuer(name: &str, raw: &raw::Issuer, check: &mut Check<'_, '_>) -> Option<Is
     Some(Issuer {
         name: Arc::from(name),
         issuer: Arc::from(&*raw.issuer.get()?.text),
-        audiences: raw.audiences.get()?.0.iter().map(|at| at.value.0.clone()).collect(),
+        audiences: match &raw.audiences {
+            Field::Absent => Vec::new(),
+            written => written.get()?.0.iter().map(|at| at.value.0.clone()).collect(),
+        },
         profile,
         token_types: match &raw.token_types {
-            Field::Absent => token_types(profile),
+            Field::Absent => profile.token_types(),
             written => written.get()?.0.iter().map(|at| at.value.0.clone()).collect(),
         },
         keys,
@@ -81,25 +85,6 @@ fn profile(word: raw::ProfileWord) -> Profile {
     }
 }
 
-/// The `typ` values that access tokens of a profile have. `at+jwt` is fine everywhere: nothing but an access token has it.
-///
-/// | profile | `typ` of its access tokens |
-/// | --- | --- |
-/// | rfc9068 | `at+jwt`, and nothing else |
-/// | okta | none: the header of a custom authorization server's token has `kid` and `alg` only |
-/// | auth0 | `JWT` in its own token profile, `at+jwt` in the RFC 9068 profile |
-/// | entra | `JWT` |
-/// | keycloak | `JWT`; `at+jwt` by a switch of the client |
-/// | cognito | none: the header has `kid` and `alg` only |
-fn token_types(profile: Profile) -> Vec<TokenType> {
-    let at_jwt = TokenType::Named("at+jwt".into());
-    match profile {
-        Profile::Rfc9068 => vec![at_jwt],
-        Profile::Okta | Profile::Cognito => vec![at_jwt, TokenType::Absent],
-        Profile::Auth0 | Profile::Entra | Profile::Keycloak => vec![at_jwt, TokenType::Named("jwt".into())],
-    }
-}
-
 fn algorithms(raw: &raw::Issuer) -> Option<Vec<jsonwebtoken::Algorithm>> {
     let written = match &raw.algorithms {
         Field::Absent => return Some(AlgorithmName::all()),
@@ -118,21 +103,22 @@ fn algorithms(raw: &raw::Issuer) -> Option<Vec<jsonwebtoken::Algorithm>> {
 /// http URLs are for loopback, unless `allow_http` says otherwise, which is worth a warning.
 fn refuse_http(raw: &raw::Issuer, check: &mut Check<'_, '_>) {
     let introspection = raw.introspection.get().and_then(|table| table.endpoint.written());
-    let issuer = raw.issuer.written().map(|(url, span)| (&url.url, span));
-    let others = [raw.jwks_uri.written(), introspection].into_iter().flatten().map(|(url, span)| (&url.url, span));
-    let insecure: Vec<(&Url, &Span)> =
-        issuer.into_iter().chain(others).filter(|(url, _)| url.scheme() == "http" && !is_loopback(url)).collect();
+    let issuer = raw.issuer.written().map(|(url, span)| (&*url.text, &url.url, span));
+    let others = [raw.jwks_uri.written(), introspection].into_iter().flatten();
+    let all = issuer.into_iter().chain(others.map(|(url, span)| (&*url.text, &url.url, span)));
+    let insecure: Vec<(&str, &Url, &Span)> =
+        all.filter(|(_, url, _)| url.scheme() == "http" && !is_loopback(url)).collect();
     match (&raw.allow_http, insecure.first()) {
         (Field::Default(false) | Field::Written { value: false, .. }, Some(_)) => {
-            for (url, span) in insecure {
+            for (text, _, span) in insecure {
                 let message =
                     "whoever sits between could replace the issuer's keys: this URL is http and not on this machine";
-                let https = format!("https{}", url.as_str().trim_start_matches("http").trim_end_matches('/'));
+                let https = format!("https{}", text.trim_start_matches("http").trim_end_matches('/'));
                 let help = format!("write {https:?}, or `allow_http = true` where you know the network");
                 check.report(Diagnostic::new(Code::InsecureUrl, message).at(span, "").help(help));
             }
         }
-        (Field::Written { value: true, key, .. }, Some((_, span))) => {
+        (Field::Written { value: true, key, .. }, Some((_, _, span))) => {
             let message = "keys are fetched over http: whoever sits between can forge tokens";
             let diagnostic =
                 Diagnostic::new(Code::HttpAllowed, message).at(key, "allowed here").at(span, "for this URL");

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
+use super::login_only;
 use super::overlap::{self, Seen};
 use super::rule::{self, Sets};
+use super::tenant::Roll;
+use super::token_from::token_from;
 use super::{Check, Named, refuse_repeats};
 use crate::config::diagnostic::{Code, Diagnostic, Span};
 use crate::config::model::{Access, Bind, Credential, PolicyTest, Route};
@@ -20,28 +23,19 @@ use crate::pattern::{HostPattern, MethodSet, PathPattern, Segment, canonical_hos
 /// The names that routes and rule sets can refer to.
 pub struct Names<'a> {
     upstreams: Vec<&'a str>,
-    issuers: Vec<&'a str>,
-    /// By position in `issuers`: the audiences, as far as they can be read.
-    audiences: Vec<Option<&'a List<NonEmpty>>>,
-    /// By position in `issuers`: where it says that its opaque tokens are taken.
-    introspection: Vec<Option<&'a Span>>,
-    issuers_broken: bool,
+    pub issuers: Roll<'a>,
     upstreams_broken: bool,
-    logins: Vec<(&'a str, &'a At<Login>)>,
+    pub logins: Vec<(&'a str, &'a At<Login>)>,
     logins_broken: bool,
 }
 
 impl<'a> Names<'a> {
     fn of(root: &'a Root) -> Self {
-        let issuers = root.issuers.get().map_or(&[][..], |entries| &entries.0);
         let upstreams = root.upstreams.get().map_or(&[][..], |entries| &entries.0);
         let logins = root.logins.get().map_or(&[][..], |entries| &entries.0);
         Self {
             upstreams: upstreams.iter().map(|(name, _)| &*name.value.0).collect(),
-            issuers: issuers.iter().map(|(name, _)| &*name.value.0).collect(),
-            audiences: issuers.iter().map(|(_, issuer)| issuer.value.audiences.get()).collect(),
-            introspection: issuers.iter().map(|(_, issuer)| issuer.value.introspection.key()).collect(),
-            issuers_broken: matches!(root.issuers, Field::Broken),
+            issuers: Roll::of(root),
             upstreams_broken: matches!(root.upstreams, Field::Broken),
             logins: logins.iter().map(|(name, login)| (&*name.value.0, login)).collect(),
             logins_broken: matches!(root.logins, Field::Broken),
@@ -50,24 +44,28 @@ impl<'a> Names<'a> {
 
     /// The issuers of a list, by position: `Some(None)` when none is written, `None` when it is broken.
     pub fn issuers(&self, written: &Field<List<NonEmpty>>, check: &mut Check<'_, '_>) -> Option<Option<Vec<usize>>> {
-        if self.issuers_broken {
+        if self.issuers.broken {
             return None;
         }
         let Field::Absent = written else {
-            let what = Named { code: Code::UnknownIssuer, noun: "issuer", table: "issuers" };
             let list = &written.get()?.0;
             let resolved: Vec<_> =
-                list.iter().map(|name| check.resolve(&name.value.0, &name.span, &self.issuers, what)).collect();
-            return resolved.into_iter().collect::<Option<_>>().map(Some);
+                list.iter().map(|name| self.issuers.resolve(&name.value.0, &name.span, check)).collect();
+            let resolved = resolved.into_iter().collect::<Option<Vec<_>>>()?;
+            return Some(Some(resolved.into_iter().flatten().collect()));
         };
         Some(None)
     }
 
     /// The audiences of these issuers, or of all; `None` when some cannot be read.
-    pub fn audiences(&self, issuers: Option<&[usize]>) -> Option<Vec<&'a List<NonEmpty>>> {
+    pub fn audiences(&self, issuers: Option<&[usize]>) -> Option<Vec<&'a [At<NonEmpty>]>> {
+        let of = |position: usize| match &self.issuers.table(position).audiences {
+            Field::Absent => Some(&[][..]),
+            written => written.get().map(|list| &*list.0),
+        };
         match issuers {
-            Some(issuers) => issuers.iter().map(|issuer| self.audiences.get(*issuer).copied().flatten()).collect(),
-            None => self.audiences.iter().copied().collect(),
+            Some(issuers) => issuers.iter().map(|issuer| of(*issuer)).collect(),
+            None => (0..self.issuers.len()).map(of).collect(),
         }
     }
 }
@@ -106,7 +104,7 @@ fn name(position: usize, raw: &raw::Route) -> String {
 
 /// A route that takes tokens needs somebody who makes them.
 fn need_issuers(raw: &[At<raw::Route>], names: &Names<'_>, check: &mut Check<'_, '_>) {
-    if !names.issuers.is_empty() || names.issuers_broken || check.lost_tables {
+    if names.issuers.len() > 0 || names.issuers.broken || check.lost_tables {
         return;
     }
     let protected =
@@ -150,9 +148,11 @@ fn route<'a>(
     let rule = parts
         .zip(raw.path.written())
         .and_then(|(parts, (path, span))| rule::together(&parts, (&path.0, span), names.issuers.len(), check));
+    let rule = rule.map(|(issuers, asks)| (login_only::left_out(at, issuers, names, check), asks));
     one_introspects(name, at, rule.as_ref().map(|(issuers, _)| &issuers[..]), names, check);
     let strip_prefix = strip_prefix(raw, check);
     let resource = resource(raw, check);
+    let token_from = token_from(raw, check);
     let login = login(raw, rule.as_ref().map(|(issuers, _)| &issuers[..]), names, check);
     let access = match raw.access.get()? {
         raw::AccessKind::Token => Access::Token,
@@ -176,6 +176,7 @@ fn route<'a>(
                 raw::BindWord::Mtls => Bind::Mtls,
             }),
         },
+        token_from: token_from?,
         credential: credential?,
         strip_prefix,
         resource,
@@ -258,7 +259,10 @@ fn one_introspects(
     check: &mut Check<'_, '_>,
 ) {
     let public = at.value.access.get().is_some_and(|access| *access == raw::AccessKind::Public);
-    let asked = |position: &usize| Some((names.issuers[*position], names.introspection[*position]?));
+    let asked = |position: &usize| {
+        let key = names.issuers.table(*position).introspection.key()?;
+        Some((names.issuers.name(*position), key))
+    };
     let asked: Vec<_> = issuers.unwrap_or_default().iter().filter_map(asked).collect();
     let ([(first, first_place), (second, second_place), ..], false) = (asked.as_slice(), public) else { return };
     let message =
@@ -337,8 +341,8 @@ fn issuer_is_taken(
     check: &mut Check<'_, '_>,
 ) {
     let (Some(issuer), Some(taken)) = (login.issuer.get(), issuers) else { return };
-    let position = names.issuers.iter().position(|name| *name == issuer.0);
-    if position.is_some_and(|position| !taken.contains(&position)) {
+    let positions = names.issuers.find(&issuer.0);
+    if positions.is_some_and(|positions| !taken.iter().any(|taken| positions.contains(taken))) {
         let message =
             format!("the login's issuer, \"{}\", is none of the route's, so no session would open it", issuer.0);
         let diagnostic = Diagnostic::new(Code::LoginMismatch, message).at(span, "");

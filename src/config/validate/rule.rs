@@ -126,6 +126,7 @@ pub fn written(raw: &raw::Route) -> impl Iterator<Item = (&'static str, &Span)> 
         ("min_remaining_life", raw.min_remaining_life.key()),
         ("max_total_life", raw.max_total_life.key()),
         ("bind", raw.bind.key()),
+        ("token_from", raw.token_from.key()),
         ("login", raw.login.key()),
     ];
     keys.into_iter().filter_map(|(name, key)| key.map(|key| (name, key)))
@@ -149,7 +150,7 @@ fn audiences_narrow(
     let Some((audiences, _)) = written.written() else { return };
     let Some(known) = names.audiences(issuers) else { return };
     for audience in &audiences.0 {
-        if known.iter().any(|list| list.0.iter().any(|known| known.value.0 == audience.value.0)) {
+        if known.iter().any(|list| list.iter().any(|known| known.value.0 == audience.value.0)) {
             continue;
         }
         let message =

@@ -57,7 +57,7 @@ impl Text for Name {
         let help = "letters, digits, `-`, `_` and `.`, 64 at most: it stands in logs and metrics";
         let bad = |message: String| Refusal::new(Code::BadName, message, help);
         match text.char_indices().find(|(_, c)| !allowed(*c)) {
-            Some((at, c)) => Err(bad(format!("{c:?} does not belong into a name")).at(at..at + c.len_utf8())),
+            Some((at, c)) => Err(bad(format!("{c:?} does not belong in a name")).at(at..at + c.len_utf8())),
             None if text.is_empty() || text.len() > 64 => {
                 Err(bad(format!("a name has 1 to 64 characters, not {}", text.len())))
             }
@@ -67,6 +67,32 @@ impl Text for Name {
 
     fn hints() -> Json {
         json!({ "pattern": "^[A-Za-z0-9._-]{1,64}$" })
+    }
+}
+
+/// What a token is found by: the name of a query parameter, a subprotocol or a cookie. No character in it has to be escaped
+/// in any of them.
+#[derive(Debug, Clone)]
+pub struct TokenPlace(pub String);
+
+impl Text for TokenPlace {
+    const EXPECTED: &'static str = "a text with a name, such as \"access_token\"";
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~');
+        let help = "letters, digits, `-`, `_`, `.` and `~`";
+        match text.char_indices().find(|(_, c)| !allowed(*c)) {
+            Some((at, c)) => {
+                let message = format!("{c:?} does not belong in the name");
+                Err(Refusal::new(Code::BadName, message, help).at(at..at + c.len_utf8()))
+            }
+            None if text.is_empty() => Err(Refusal::new(Code::BadName, "a name has at least one character", help)),
+            None => Ok(Self(text.to_owned())),
+        }
+    }
+
+    fn hints() -> Json {
+        json!({ "pattern": "^[A-Za-z0-9._~-]+$" })
     }
 }
 

@@ -87,3 +87,32 @@ impl Text for TokenTypeText {
         json!({ "examples": ["at+jwt", "JWT", "absent"] })
     }
 }
+
+/// A tenant, as it stands in `iss`: one segment of a path that no reader takes for anything else. Kept as written, since it
+/// is compared so.
+#[derive(Debug, Clone)]
+pub struct TenantText(pub String);
+
+impl Text for TenantText {
+    const EXPECTED: &'static str = "a text with a tenant, as it stands in `iss`";
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~');
+        let help =
+            "letters, digits, `-`, `.`, `_` and `~`; describe a tenant with another name as an issuer of its own";
+        let bad = |message: String| Refusal::new(Code::BadTenant, message, help);
+        match text.char_indices().find(|(_, c)| !allowed(*c)) {
+            Some((at, c)) => Err(bad(format!("{c:?} does not belong in a tenant")).at(at..at + c.len_utf8())),
+            None if text.is_empty() => Err(bad("an empty text is no tenant".into())),
+            None if text.bytes().all(|byte| byte == b'.') => {
+                Err(bad("a path with dots alone in a segment leads elsewhere".into()))
+            }
+            None if text.len() > 128 => Err(bad(format!("a tenant has 128 characters at most, not {}", text.len()))),
+            None => Ok(Self(text.to_owned())),
+        }
+    }
+
+    fn hints() -> Json {
+        json!({ "pattern": "^[A-Za-z0-9._~-]{1,128}$" })
+    }
+}

@@ -57,6 +57,28 @@ impl Text for RedirectUri {
     }
 }
 
+/// A resource to get a token for (RFC 8707, section 2): an absolute URI without a fragment, of any scheme. Kept as written,
+/// since the issuer compares it.
+#[derive(Debug, Clone)]
+pub struct ResourceUri(pub String);
+
+impl Text for ResourceUri {
+    const EXPECTED: &'static str = "a text with a resource's URI, such as \"https://api.example.com\"";
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        Url::parse(text).map_err(|error| bad_url(text, Code::BadUrl, error))?;
+        match text.find(|c: char| c == '#' || !c.is_ascii_graphic()) {
+            Some(at) => Err(Refusal::new(Code::BadUrl, "a resource has no fragment and no blanks", "remove them")
+                .at(at..text.len())),
+            None => Ok(Self(text.to_owned())),
+        }
+    }
+
+    fn hints() -> Json {
+        json!({ "format": "uri" })
+    }
+}
+
 /// An issuer identifier (RFC 8414, section 2): compared with `iss` as it is written.
 #[derive(Debug, Clone)]
 pub struct IssuerUrl {
@@ -64,12 +86,15 @@ pub struct IssuerUrl {
     pub text: String,
     /// Parsed.
     pub url: Url,
+    /// What stands for a tenant, braces included: `{tenantid}`.
+    pub placeholder: Option<String>,
 }
 
 impl Text for IssuerUrl {
     const EXPECTED: &'static str = "a text with the issuer's https URL";
 
     fn parse(text: &str) -> Result<Self, Refusal> {
+        let placeholder = placeholder(text)?.map(str::to_owned);
         let url = web_url(text, Code::BadIssuer)?;
         if let Some(query) = text.find('?') {
             let help = "write it exactly as tokens have it in `iss`, and as the issuer's discovery document has it";
@@ -81,12 +106,33 @@ impl Text for IssuerUrl {
                 Refusal::new(Code::BadIssuer, "this is the address of the issuer's metadata", help).at(at..text.len())
             );
         }
-        Ok(Self { text: text.to_owned(), url })
+        Ok(Self { text: text.to_owned(), url, placeholder })
     }
 
     fn hints() -> Json {
         json!({ "format": "uri" })
     }
+}
+
+/// The name in braces that is one segment of an issuer's path, if there are braces at all. In the host it would let
+/// whoever has a tenant choose the server; elsewhere nobody could say where a tenant begins and ends.
+fn placeholder(text: &str) -> Result<Option<&str>, Refusal> {
+    let Some(first) = text.find(['{', '}']) else { return Ok(None) };
+    let place = first..text.rfind(['{', '}']).map_or(text.len(), |last| last + 1);
+    let inside = &text[place.clone()];
+    let name = inside.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+    let named = name.is_some_and(|name| !name.is_empty() && name.bytes().all(is_plain));
+    let segment = text[..place.start].ends_with('/') && matches!(text.as_bytes().get(place.end), None | Some(b'/'));
+    if place.start > after_authority(text) && named && segment {
+        return Ok(Some(inside));
+    }
+    let message = "braces stand for a tenant, which is one whole segment of the path";
+    let help = "as \"https://login.example.com/{tenant}/v2.0\"; for a tenant in the host, write a table for each";
+    Err(Refusal::new(Code::BadIssuer, message, help).at(place))
+}
+
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
 /// An origin: scheme, host and perhaps a port. Kept without the trailing slash.

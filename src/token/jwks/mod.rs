@@ -38,7 +38,6 @@ use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 
 use self::desk::{Answer, Desk};
-use self::discovery::Discovery;
 use self::source::Source;
 use self::store::Store;
 use super::cache::Epoch;
@@ -101,7 +100,7 @@ impl Settings {
     fn of(issuer: &Issuer) -> Self {
         Self {
             name: issuer.name.clone(),
-            source: Source { discovery: Discovery::of(issuer), keys: issuer.keys.clone() },
+            source: Source::of(issuer),
             ca_file: issuer.ca_file.clone(),
             max_stale: issuer.max_stale,
             cooldown: issuer.refetch_cooldown,
@@ -145,7 +144,8 @@ impl Keeper {
     fn with_patience(issuer: &Issuer, means: Means, state_dir: Option<&Path>, patience: Duration) -> Self {
         let settings = Settings::of(issuer);
         let label = source::label(&issuer.keys);
-        let store = state_dir.zip(label).map(|(folder, label)| Store::new(folder, &issuer.issuer, &label));
+        let owner = settings.source.owner.as_deref();
+        let store = state_dir.zip(label).map(|(folder, label)| Store::new(folder, &issuer.issuer, &label, owner));
         let core = Core {
             desk: Mutex::new(Desk::new(settings.cooldown)),
             settings,

@@ -1,9 +1,11 @@
 //! One attempt to get an issuer's keys: discovery where there is any, then the JWK Set, or the reason why not.
 //!
-//! Promises to give no set without a usable key. A JWK Set that is valid but holds no usable key is a failure like any other: an issuer that signs tokens has a key,
-//! so what came is a mistake, and the last good keys serve on.
+//! Promises to give no set without a usable key. A JWK Set that is valid but holds no usable key is a failure like any other:
+//! an issuer that signs tokens has a key, so what came is a mistake, and the last good keys serve on.
 
+use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,7 +17,7 @@ use url::Url;
 use super::FetchResult;
 use super::discovery::Discovery;
 use super::schedule;
-use crate::config::model::KeySource;
+use crate::config::model::{Issuer, KeySource, Profile};
 use crate::fetch::{Fault, Fetch, FetchError, Request, Response};
 use crate::token::key::KeySet;
 
@@ -79,9 +81,17 @@ impl From<FetchError> for Failure {
 pub(super) struct Source {
     pub(super) discovery: Discovery,
     pub(super) keys: KeySource,
+    /// Whose the keys must be that say whose they are; `None`: it is not looked at.
+    pub(super) owner: Option<Arc<str>>,
 }
 
 impl Source {
+    pub(super) fn of(issuer: &Issuer) -> Self {
+        let named = issuer.profile == Profile::Entra;
+        let owner = named.then(|| Arc::clone(&issuer.issuer));
+        Self { discovery: Discovery::of(issuer), keys: issuer.keys.clone(), owner }
+    }
+
     /// Gets the keys, once.
     pub(super) async fn attempt(&self, fetch: &dyn Fetch) -> Result<Haul, Failure> {
         let url = match &self.keys {
@@ -90,15 +100,19 @@ impl Source {
             KeySource::Discovery => self.discovery.find(fetch, "jwks_uri", false).await?,
         };
         let response = get(fetch, url.clone(), "application/jwk-set+json, application/json").await?;
-        let keys = usable(&response.body).map_err(|why| Failure::invalid(format!("{url}: {why}")))?;
+        let keys = self.usable(&response.body, &url)?;
         let lifetime = schedule::lifetime(&response.headers);
         Ok(Haul { keys, document: response.body, place: url.into(), lifetime })
     }
 
     async fn read(&self, path: &Path) -> Result<Haul, Failure> {
         let (document, place) = (read_file(path).await?, path.display().to_string());
-        let keys = usable(&document).map_err(|why| Failure::invalid(format!("{place}: {why}")))?;
+        let keys = self.usable(&document, &place)?;
         Ok(Haul { keys, document, place, lifetime: schedule::lifetime(&http::HeaderMap::new()) })
+    }
+
+    fn usable(&self, document: &[u8], place: &dyn fmt::Display) -> Result<KeySet, Failure> {
+        usable(document, self.owner.as_deref()).map_err(|why| Failure::invalid(format!("{place}: {why}")))
     }
 }
 
@@ -131,9 +145,9 @@ async fn read_file(path: &Path) -> Result<Bytes, Failure> {
     Ok(content.into())
 }
 
-/// The keys of a document, if it holds any that may verify.
-pub(super) fn usable(document: &[u8]) -> Result<KeySet, String> {
-    let keys = KeySet::parse(document).map_err(|error| error.to_string())?;
+/// The keys of a document, if it holds any that may verify; see [`KeySet::parse_for`].
+pub(super) fn usable(document: &[u8], owner: Option<&str>) -> Result<KeySet, String> {
+    let keys = KeySet::parse_for(owner, document).map_err(|error| error.to_string())?;
     if !keys.is_empty() {
         return Ok(keys);
     }

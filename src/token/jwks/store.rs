@@ -39,6 +39,7 @@ pub(super) struct Store {
     path: PathBuf,
     issuer: String,
     source: String,
+    owner: Option<String>,
 }
 
 /// A set read back.
@@ -63,12 +64,12 @@ struct Content {
 }
 
 impl Store {
-    /// The place in `folder` of the set that `issuer` gives at `source`.
-    pub(super) fn new(folder: &Path, issuer: &str, source: &str) -> Self {
+    /// The place in `folder` of the set that `issuer` gives at `source`; whose its keys must be is `owner`.
+    pub(super) fn new(folder: &Path, issuer: &str, source: &str, owner: Option<&str>) -> Self {
         // The length keeps two pairs apart that only share the joined text.
         let identity = format!("{}:{issuer}{source}", issuer.len());
         let name = format!("jwks-{}.json", URL_SAFE_NO_PAD.encode(secret::sha256(identity.as_bytes())));
-        Self { path: folder.join(name), issuer: issuer.into(), source: source.into() }
+        Self { path: folder.join(name), issuer: issuer.into(), source: source.into(), owner: owner.map(str::to_owned) }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -113,7 +114,7 @@ impl Store {
         if age >= max_age {
             return Err(refuse(format!("is {} s old, more than max_stale", age.as_secs())));
         }
-        let keys = source::usable(content.jwks.as_bytes()).map_err(refuse)?;
+        let keys = source::usable(content.jwks.as_bytes(), self.owner.as_deref()).map_err(refuse)?;
         Ok(Some(Kept { keys, place: content.jwks_uri, age }))
     }
 
@@ -153,7 +154,7 @@ mod tests {
     }
 
     fn stored(folder: &Path) -> Store {
-        let store = Store::new(&folder.join("state"), "https://i", "discovery");
+        let store = Store::new(&folder.join("state"), "https://i", "discovery", None);
         store.save(document().as_bytes(), "https://i/jwks", UnixTime::from_secs(1000)).unwrap();
         store
     }
@@ -178,7 +179,7 @@ mod tests {
         for (issuer, source) in
             [("https://i", "https://i/jwks"), ("https://j", "discovery"), ("https://idisc", "overy")]
         {
-            let other = Store::new(&folder.path().join("state"), issuer, source);
+            let other = Store::new(&folder.path().join("state"), issuer, source, None);
             assert!(other.load(now, DAY).unwrap().is_none(), "{issuer} {source}");
         }
     }

@@ -1,5 +1,5 @@
 """authlib as the client, joserfc for ID tokens: `authlib_flows.py FLOW PEER`, where PEER is the JSON that the scripts of
-openid-client get, and FLOW one of code, client_credentials, password, metadata."""
+openid-client get, and FLOW one of code, implicit, client_credentials, password, device, metadata."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from authlib.integrations.requests_client import OAuth2Session
 from authlib.oauth2.rfc7523 import PrivateKeyJWT
 from authlib.oidc.discovery import OpenIDProviderMetadata
 from joserfc import jwt
-from joserfc.jwk import KeySet
+from joserfc.jwk import ECKey, KeySet
 
 FLOW, PEER = sys.argv[1], json.loads(sys.argv[2])
 CLIENT, ISSUER = PEER["client"], PEER["issuer"]
@@ -85,7 +85,7 @@ def sign_in(url):
     for _ in range(20):
         if "location" in answer.headers:
             to = urljoin(answer.url, answer.headers["location"])
-            if to.split("?")[0] == PEER["redirect_uri"]:
+            if re.split("[?#]", to)[0] == PEER["redirect_uri"]:
                 return to
             answer = browser.get(to, allow_redirects=False, timeout=20)
             continue
@@ -100,7 +100,7 @@ def session(client=CLIENT, **more):
     auth = client.get("auth", "client_secret_basic")
     made = OAuth2Session(
         client["id"],
-        client.get("key") or client.get("secret"),
+        ECKey.import_key(client["key"]) if "key" in client else client.get("secret"),
         scope=PEER.get("scope", "openid"),
         redirect_uri=PEER.get("redirect_uri"),
         token_endpoint_auth_method=auth,
@@ -118,6 +118,15 @@ def is_active(token):
     return server.introspect_token(METADATA["introspection_endpoint"], token=token).json()["active"]
 
 
+def id_token(token, nonce):
+    keys = KeySet.import_key_set(requests.get(METADATA["jwks_uri"], timeout=20).json())
+    decoded = jwt.decode(token, keys, algorithms=["RS256", "ES256", "EdDSA"])
+    must = {"iss": ISSUER, "aud": CLIENT["id"], "nonce": nonce}
+    rules = {name: {"essential": True, "value": value} for name, value in must.items()}
+    jwt.JWTClaimsRegistry(**rules, exp={"essential": True}, sub={"essential": True}).validate(decoded.claims)
+    return decoded.header["alg"]
+
+
 def code():
     client, verifier, nonce = session(), secrets.token_urlsafe(48), secrets.token_urlsafe(16)
 
@@ -129,15 +138,7 @@ def code():
 
     tokens = check("code with PKCE", login) or done()
 
-    def id_token():
-        keys = KeySet.import_key_set(requests.get(METADATA["jwks_uri"], timeout=20).json())
-        decoded = jwt.decode(tokens["id_token"], keys, algorithms=["RS256", "ES256", "EdDSA"])
-        must = {"iss": ISSUER, "aud": CLIENT["id"], "nonce": nonce}
-        rules = {name: {"essential": True, "value": value} for name, value in must.items()}
-        jwt.JWTClaimsRegistry(**rules, exp={"essential": True}, sub={"essential": True}).validate(decoded.claims)
-        return decoded.header["alg"]
-
-    check("ID token by joserfc", id_token)
+    check("ID token by joserfc", lambda: id_token(tokens["id_token"], nonce))
     check("userinfo", lambda: client.get(METADATA["userinfo_endpoint"]).json()["sub"])
     old = tokens["refresh_token"]
     tokens = check("refresh", lambda: client.refresh_token(ENDPOINT, refresh_token=old)) or done()
@@ -155,6 +156,55 @@ def code():
     check("introspected: active", active)
     check("revoked", revoke)
     check("introspected: inactive", inactive)
+
+
+def implicit():
+    client, nonce = session(), secrets.token_urlsafe(16)
+    asked = {"response_type": "id_token token", "nonce": nonce}
+
+    def login():
+        url, state = client.create_authorization_url(METADATA["authorization_endpoint"], **asked)
+        back = sign_in(url)
+        assert urlsplit(back).query == "", back
+        return client.fetch_token(authorization_response=back, state=state)
+
+    tokens = check("tokens in the fragment", login) or done()
+    check("ID token by joserfc", lambda: id_token(tokens["id_token"], nonce))
+    check("userinfo", lambda: client.get(METADATA["userinfo_endpoint"]).json()["sub"])
+
+    def another_state():
+        url, _ = client.create_authorization_url(METADATA["authorization_endpoint"], **asked)
+        return client.fetch_token(authorization_response=sign_in(url), state="another")
+
+    refused("another state", "state", another_state)
+
+
+def device():
+    grant = "urn:ietf:params:oauth:grant-type:device_code"
+    asked = {"client_id": CLIENT["id"], "scope": PEER["scope"]}
+    codes = requests.post(METADATA["device_authorization_endpoint"], data=asked, timeout=20).json()
+    client = session()
+
+    def ask():
+        return client.fetch_token(ENDPOINT, grant_type=grant, device_code=codes["device_code"])
+
+    refused("before the person answered", "authorization_pending", ask)
+    check("a person types the code in", lambda: sign_in_at_device(codes["verification_uri_complete"]))
+    check("tokens for the device", lambda: ask()["scope"])
+    refused("once", "invalid_grant", ask)
+
+
+def sign_in_at_device(url):
+    browser = requests.Session()
+    answer = browser.get(url, timeout=20)
+    for _ in range(5):
+        form = Form(answer.text)
+        if form.action is None:
+            break
+        # The code is in its field already.
+        typed = form.content if "password" in form.content else {**form.content, "user_code": url.split("=")[1]}
+        answer = browser.post(urljoin(answer.url, form.action), data=typed, timeout=20)
+    assert "is connected" in answer.text, answer.text[:300]
 
 
 def client_credentials():
@@ -188,5 +238,6 @@ def metadata():
 
 METADATA = requests.get(f"{ISSUER}/.well-known/openid-configuration", timeout=20).json()
 ENDPOINT = METADATA["token_endpoint"]
-{"code": code, "client_credentials": client_credentials, "password": password, "metadata": metadata}[FLOW]()
+FLOWS = [code, implicit, client_credentials, password, device, metadata]
+{flow.__name__: flow for flow in FLOWS}[FLOW]()
 done()

@@ -1,49 +1,18 @@
-// oauth4webapi, where each step of the code flow is a call of its own; then its resource server (RFC 9068) judges the
-// access token. Options: dpop, resource; audience, which the token must be meant for.
-import * as jose from 'jose';
+// oauth4webapi: the code flow; then its resource server (RFC 9068) judges the access token. Options: dpop, resource;
+// audience, which the token must be meant for.
 import * as oauth from 'oauth4webapi';
 import { check, done, need, refused } from './check.mjs';
-import { peer, person } from './peer.mjs';
+import { as, insecure, login, server } from './oauth4webapi-peer.mjs';
+import { peer } from './peer.mjs';
 
-const insecure = { [oauth.allowInsecureRequests]: true };
-const issuer = new URL(peer.issuer);
-const server = await need('discovery', async () =>
-  oauth.processDiscoveryResponse(issuer, await oauth.discoveryRequest(issuer, { algorithm: 'oidc', ...insecure })));
-
-const { id: client_id, secret, auth, key, id_token_alg } = peer.client;
-const client = { client_id, ...(id_token_alg ? { id_token_signed_response_alg: id_token_alg } : {}) };
-const authentication = {
-  none: () => oauth.None(),
-  client_secret_basic: () => oauth.ClientSecretBasic(secret),
-  client_secret_post: () => oauth.ClientSecretPost(secret),
-  private_key_jwt: async () => oauth.PrivateKeyJwt({ key: await jose.importJWK(key, key.alg), kid: key.kid }),
-};
-const proof = await authentication[auth]();
+const who = await as();
+const { client } = who;
 const DPoP = peer.dpop ? oauth.DPoP(client, await oauth.generateKeyPair('ES256')) : undefined;
 const resource = peer.resource ? { resource: peer.resource } : {};
 
-const { tokens, claims } = await need('code flow, ID token signature checked', async () => {
-  const [verifier, state, nonce] = [oauth.generateRandomCodeVerifier(), oauth.generateRandomState(), oauth.generateRandomNonce()];
-  const url = new URL(server.authorization_endpoint);
-  url.search = new URLSearchParams({
-    client_id,
-    redirect_uri: peer.redirect_uri,
-    response_type: 'code',
-    scope: peer.scope,
-    state,
-    nonce,
-    code_challenge: await oauth.calculatePKCECodeChallenge(verifier),
-    code_challenge_method: 'S256',
-    ...resource,
-  });
-  const answer = await person().signIn(url, peer.redirect_uri);
-  const parameters = oauth.validateAuthResponse(server, client, answer.url, state);
-  const options = { DPoP, additionalParameters: resource, ...insecure };
-  const response = await oauth.authorizationCodeGrantRequest(server, client, proof, parameters, peer.redirect_uri, verifier, options);
-  const result = await oauth.processAuthorizationCodeResponse(server, client, response, { expectedNonce: nonce, requireIdToken: true });
-  await oauth.validateApplicationLevelSignature(server, response, insecure);
-  return { tokens: result, claims: oauth.getValidatedIdTokenClaims(result) };
-});
+const tokens = await need('code flow, ID token signature checked', () =>
+  login(who, { more: resource, options: { DPoP, additionalParameters: resource } }));
+const claims = oauth.getValidatedIdTokenClaims(tokens);
 
 const forged = (query) => async () => oauth.validateAuthResponse(server, client, new URL(`${peer.redirect_uri}?${new URLSearchParams(query)}`), 'mine');
 await refused('an answer with another state', /state/, forged({ code: 'x', state: 'other', iss: server.issuer }));

@@ -27,13 +27,7 @@ pub(in super::super) enum Received {
 /// Sends the browser away; gives the URL.
 pub(super) fn leave(state: &State, client: &Client, id: &str, walk: &mut Walk) -> String {
     let openid = client.scopes.iter().any(|scope| scope == "openid");
-    let (kind, mode) = match (walk.flow, openid) {
-        (Flow::Hybrid, true) => ("code id_token", Some("form_post")),
-        (Flow::Hybrid, false) => ("code token", Some("form_post")),
-        (Flow::Implicit, true) => ("id_token token", None),
-        (Flow::Implicit, false) => ("token", None),
-        _ => ("code", None),
-    };
+    let (kind, mode) = kind_and_mode(walk.flow, openid);
     let verifier = kind.contains("code").then(|| format!("{}{}", random_id(), random_id()));
     let challenge = verifier.as_ref().map(|text| URL_SAFE_NO_PAD.encode(sha256(text.as_bytes())));
     let nonce = openid.then(random_id);
@@ -51,8 +45,25 @@ pub(super) fn leave(state: &State, client: &Client, id: &str, walk: &mut Walk) -
     parameters.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value?))));
     let query = Serializer::new(String::new()).extend_pairs(&parameters).finish();
     let shown = shown::parameters("?", parameters.iter().copied());
-    let mut away =
-        Step::new(Role::Client, Role::Browser, "Go to the Authorization Server", why_away(walk.flow, openid));
+    walk.add(departure(state, &shown, why_away(walk.flow, openid)));
+    walk.stage = Stage::Away { verifier: verifier.map(Secret::new), nonce };
+    format!("{}?{query}", state.endpoints.authorize.url)
+}
+
+/// `response_type` and `response_mode`.
+const fn kind_and_mode(flow: Flow, openid: bool) -> (&'static str, Option<&'static str>) {
+    match (flow, openid) {
+        (Flow::Hybrid, true) => ("code id_token", Some("form_post")),
+        (Flow::Hybrid, false) => ("code token", Some("form_post")),
+        (Flow::Implicit, true) => ("id_token token", None),
+        (Flow::Implicit, false) => ("token", None),
+        _ => ("code", None),
+    }
+}
+
+/// From the client to the Authorization Server; `shown` are the parameters.
+fn departure(state: &State, shown: &str, why: String) -> [Step; 2] {
+    let mut away = Step::new(Role::Client, Role::Browser, "Go to the Authorization Server", why);
     away.sent = Some(format!("HTTP/1.1 303 See Other\nLocation: {}{shown}", state.endpoints.authorize.url));
     let mut there = Step::new(
         Role::Browser,
@@ -63,9 +74,7 @@ pub(super) fn leave(state: &State, client: &Client, id: &str, walk: &mut Walk) -
          cannot go astray.",
     );
     there.sent = Some(format!("GET {} HTTP/1.1 with the parameters above", state.endpoints.authorize.path));
-    walk.add([away, there]);
-    walk.stage = Stage::Away { verifier: verifier.map(Secret::new), nonce };
-    format!("{}?{query}", state.endpoints.authorize.url)
+    [away, there]
 }
 
 fn why_away(flow: Flow, openid: bool) -> String {
@@ -102,18 +111,9 @@ pub(in super::super) async fn received(state: &State, client: &Client, walk: &mu
         );
         return walk.add([back]);
     }
-    if form.get("iss") != Some(state.settings.issuer.as_str()) {
-        back.why =
-            "The answer names another issuer in `iss`. A careful client stops here (RFC 9207): it may have been \
-                    tricked into talking to the wrong Authorization Server."
-                .into();
-        return walk.add([back]);
-    }
-    if id_token.is_some() && back.tokens.last().and_then(nonce_of) != nonce {
-        back.why =
-            "The ID token does not repeat the `nonce` of this request. A careful client stops here: the token may \
-                    have been stolen from another answer."
-                .into();
+    let repeats_nonce = id_token.is_none() || back.tokens.last().and_then(nonce_of) == nonce;
+    if let Some(why) = objection(state, form, repeats_nonce) {
+        back.why = why.into();
         return walk.add([back]);
     }
     walk.add([back]);
@@ -128,6 +128,20 @@ pub(in super::super) async fn received(state: &State, client: &Client, walk: &mu
     if let Some(access) = access {
         walk.add(visit(state, &access, VISIT).await);
     }
+}
+
+/// Why a careful client goes no further.
+fn objection(state: &State, form: &Form, repeats_nonce: bool) -> Option<&'static str> {
+    if form.get("iss") != Some(state.settings.issuer.as_str()) {
+        return Some(
+            "The answer names another issuer in `iss`. A careful client stops here (RFC 9207): it may have been tricked \
+             into talking to the wrong Authorization Server.",
+        );
+    }
+    (!repeats_nonce).then_some(
+        "The ID token does not repeat the `nonce` of this request. A careful client stops here: the token may have been \
+         stolen from another answer.",
+    )
 }
 
 fn nonce_of(token: &Token) -> Option<String> {

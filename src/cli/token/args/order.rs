@@ -208,7 +208,8 @@ impl Args {
     fn only_what_fits(&self, flow: FlowName) -> Result<(), Failure> {
         use FlowName::{Code, Device, Implicit, Password, Refresh};
         let given: [(bool, &str, &[FlowName]); 7] = [
-            (self.no_browser, "--no-browser", &[Code, Implicit]),
+            // With device nothing is opened anyway.
+            (self.no_browser, "--no-browser", &[Code, Implicit, Device]),
             (self.port.is_some(), "--port", &[Code, Implicit]),
             (self.redirect_uri.is_some(), "--redirect-uri", &[Code, Implicit]),
             (self.wait.is_some(), "--wait", &[Code, Implicit, Device]),
@@ -276,7 +277,8 @@ fn no_secret(what: &str) -> Failure {
 
 fn issuer(text: &str, allow_http: bool) -> Result<Issuer, Failure> {
     let wrong = |why: &str| Failure::usage(format!("--issuer {text:?}: {why}"));
-    let url = Url::parse(text).map_err(|_| wrong("not a URL, such as https://login.example.com"))?;
+    let url = Url::parse(text).ok().filter(|_| text.contains("://"));
+    let url = url.ok_or_else(|| wrong("not a URL, such as https://login.example.com"))?;
     if !url.username().is_empty() || url.password().is_some() {
         // The text is not repeated: it may hold a password.
         return Err(Failure::usage("--issuer has a user name or a password in it"));
@@ -284,7 +286,7 @@ fn issuer(text: &str, allow_http: bool) -> Result<Issuer, Failure> {
     if let Some(at) = text.find("/.well-known/") {
         return Err(wrong("this is where its metadata is").help(format!("use --issuer {}", &text[..at])));
     }
-    if url.query().is_some() || url.fragment().is_some() || !text.contains("://") {
+    if url.query().is_some() || url.fragment().is_some() {
         return Err(wrong("an issuer has no query and no fragment (RFC 8414, section 2)"));
     }
     let issuer = Issuer { text: text.to_owned(), url, allow_http };

@@ -49,6 +49,7 @@ fn check_id_token(
     };
     let issuer = &server.metadata.issuer;
     let (access_token, now) = (answer.access_token(), server.clock.now());
-    Expected { issuer, client_id: &order.client.id, nonce, access_token, now }.check(id_token)?;
+    Expected { issuer, client_id: &order.client.id, nonce, access_token, through_the_browser: false, now }
+        .check(id_token)?;
     Ok(answer)
 }

@@ -31,6 +31,7 @@ pub(super) async fn run(order: &Order, to: &Visit, server: &Server<'_>) -> Resul
     verify_signature(id_token, server).await?;
     let issuer = &server.metadata.issuer;
     let (access_token, now) = (answer.access_token(), server.clock.now());
-    Expected { issuer, client_id: &order.client.id, nonce, access_token, now }.check(id_token)?;
+    Expected { issuer, client_id: &order.client.id, nonce, access_token, through_the_browser: true, now }
+        .check(id_token)?;
     Ok(answer)
 }
