@@ -6,8 +6,8 @@ use crate::authority::{
     Client, ClientAuth, FaultSettings, Grant, RefreshLifetimes, Settings, SigningAlgorithm, Tls, TokenForm, User,
 };
 use crate::config::model;
-use crate::server::presented::{self, Authorities};
-use crate::server::tls::TlsError;
+use crate::server::presented::Authorities;
+use crate::server::tls::{self, Clients, TlsError};
 
 /// Reads the files of `[authority.tls]`.
 ///
@@ -16,7 +16,7 @@ use crate::server::tls::TlsError;
 pub(super) fn settings(authority: &model::Authority) -> Result<Settings, TlsError> {
     Ok(Settings {
         listen: authority.listen,
-        tls: authority.tls.as_ref().map(tls).transpose()?,
+        tls: authority.tls.as_ref().map(serving).transpose()?,
         issuer: authority.issuer.clone(),
         audience: authority.audience.clone(),
         token_lifetime: authority.token_lifetime,
@@ -43,8 +43,13 @@ pub(super) fn settings(authority: &model::Authority) -> Result<Settings, TlsErro
     })
 }
 
-fn tls(files: &model::AuthorityTls) -> Result<Tls, TlsError> {
-    let server = presented::server_config(&files.certificate, &files.private_key)?;
+fn serving(files: &model::AuthorityTls) -> Result<Tls, TlsError> {
+    let server = tls::Files {
+        certificate: files.certificate.clone(),
+        private_key: files.private_key.clone(),
+        clients: Clients::Unverified,
+    };
+    let server = tls::server_config(&server, tls::HTTP1)?;
     let client_authorities = files.client_ca.as_deref().map(Authorities::read).transpose()?;
     Ok(Tls { server: Arc::new(server), client_authorities })
 }

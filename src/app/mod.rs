@@ -268,26 +268,24 @@ fn listen(server: &model::Server, metrics: &Metrics) -> Result<Listening, StartE
         listeners.push(bind(*address, "http", None)?);
     }
     let Some(settings) = &server.tls else { return Ok((listeners, None)) };
-    let config = Arc::new(ArcSwap::from_pointee(tls::server_config(&files(settings))?));
+    let config = Arc::new(ArcSwap::from_pointee(https(settings)?));
     for address in &settings.listen {
         listeners.push(bind(*address, "https", Some(Arc::clone(&config)))?);
     }
     Ok((listeners, Some(config)))
 }
 
-fn files(settings: &model::ServerTls) -> tls::Files {
-    tls::Files {
-        certificate: settings.certificate.clone(),
-        private_key: settings.private_key.clone(),
-        clients: match (&settings.client_ca, settings.client_certificate) {
-            (Some(path), ClientCertificate::Required) => tls::Clients::Certified(path.clone()),
-            (Some(path), ClientCertificate::Optional) => tls::Clients::PerhapsCertified(path.clone()),
-            (_, ClientCertificate::Unverified) => tls::Clients::Unverified,
-            (_, ClientCertificate::NotAsked | ClientCertificate::Required | ClientCertificate::Optional) => {
-                tls::Clients::Anonymous
-            }
-        },
-    }
+fn https(settings: &model::ServerTls) -> Result<ServerConfig, tls::TlsError> {
+    let clients = match (&settings.client_ca, settings.client_certificate) {
+        (Some(path), ClientCertificate::Required) => tls::Clients::Certified(path.clone()),
+        (Some(path), ClientCertificate::Optional) => tls::Clients::PerhapsCertified(path.clone()),
+        (_, ClientCertificate::Unverified) => tls::Clients::Unverified,
+        (_, ClientCertificate::NotAsked | ClientCertificate::Required | ClientCertificate::Optional) => {
+            tls::Clients::Anonymous
+        }
+    };
+    let (certificate, private_key) = (settings.certificate.clone(), settings.private_key.clone());
+    tls::server_config(&tls::Files { certificate, private_key, clients }, tls::HTTP)
 }
 
 fn bind_authority(settings: &model::Authority, clock: &Arc<dyn Clock>) -> Result<Authority, StartError> {

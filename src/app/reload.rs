@@ -19,9 +19,8 @@ use crate::gateway::snapshot::Snapshot;
 use crate::observe::chain;
 use crate::observe::diagnostics::Diagnostics;
 use crate::secret::sha256;
-use crate::server::tls;
 
-use super::{Running, files, form};
+use super::{Running, form, https};
 
 /// Between two looks at the files.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -146,9 +145,7 @@ impl Running {
         let old = self.current.load_full();
         let snapshot = Snapshot::compile(config.clone(), &self.means, Some(&old)).map_err(|error| chain(&error))?;
         let tls = match (&self.tls, &config.server.tls) {
-            (Some(slot), Some(settings)) => {
-                Some((slot, tls::server_config(&files(settings)).map_err(|error| chain(&error))?))
-            }
+            (Some(slot), Some(settings)) => Some((slot, https(settings).map_err(|error| chain(&error))?)),
             _ => None,
         };
         warn_of_what_needs_a_restart(&old.config, config);

@@ -55,7 +55,7 @@ pub struct Settings {
 #[derive(Debug, Clone)]
 pub struct Tls {
     /// Certificate and key. It should ask clients for certificates and take any, as
-    /// [`crate::server::presented::server_config`] does: what they prove is the authority's to decide.
+    /// [`crate::server::tls::Clients::Unverified`] does: what they prove is the authority's to decide.
     pub server: Arc<ServerConfig>,
     /// Who vouches for the certificates of `tls_client_auth`; without it nobody authenticates so.
     pub client_authorities: Option<Authorities>,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::WebPkiSupportedAlgorithms;
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme};
@@ -67,12 +67,17 @@ pub enum TlsError {
     },
 }
 
-/// Reads the files into a configuration that offers HTTP/2 and HTTP/1.1.
+/// HTTP/2 and HTTP/1.1, the former if the client knows both.
+pub const HTTP: &[&[u8]] = &[b"h2", b"http/1.1"];
+/// HTTP/1.1 alone.
+pub const HTTP1: &[&[u8]] = &[b"http/1.1"];
+
+/// Reads the files into a configuration that offers these protocols, the first the best (ALPN, RFC 7301).
 ///
 /// # Errors
 /// The first file that cannot be used.
-pub fn server_config(files: &Files) -> Result<ServerConfig, TlsError> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+pub fn server_config(files: &Files, protocols: &[&[u8]]) -> Result<ServerConfig, TlsError> {
+    let provider = provider();
     let refused = |source| TlsError::Refused { path: files.certificate.clone(), source };
     let versions = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -96,7 +101,7 @@ pub fn server_config(files: &Files) -> Result<ServerConfig, TlsError> {
     };
     let key = PrivateKeyDer::from_pem_file(&files.private_key).map_err(pem(&files.private_key))?;
     let mut config = clients.with_single_cert(certificates(&files.certificate)?, key).map_err(refused)?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     Ok(config)
 }
 
@@ -145,6 +150,10 @@ impl ClientCertVerifier for AnyCertificate {
     }
 }
 
+pub(super) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
 pub(super) fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
     let mut store = RootCertStore::empty();
     for certificate in certificates(path)? {
@@ -153,12 +162,12 @@ pub(super) fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
     Ok(store)
 }
 
-pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let chain: Vec<_> =
         CertificateDer::pem_file_iter(path).map_err(pem(path))?.collect::<Result<_, _>>().map_err(pem(path))?;
     if chain.is_empty() { Err(TlsError::NoCertificate(path.into())) } else { Ok(chain) }
 }
 
-pub(super) fn pem(path: &Path) -> impl Fn(rustls_pki_types::pem::Error) -> TlsError + '_ {
+fn pem(path: &Path) -> impl Fn(rustls_pki_types::pem::Error) -> TlsError + '_ {
     move |source| TlsError::Pem { path: path.into(), source }
 }

@@ -8,7 +8,8 @@ use tollgate::authority::{Client, ClientAuth, Grant, Settings, Tls};
 use tollgate::secret::Secret;
 use tollgate::server::certificate::CertificateName;
 use tollgate::server::distinguished::DistinguishedName;
-use tollgate::server::presented::{Authorities, server_config};
+use tollgate::server::presented::Authorities;
+use tollgate::server::tls::{Clients, Files, HTTP1, server_config};
 
 use super::flows::{encode, payload};
 use super::harness::{self, Answer, Running, basic, send_over};
@@ -21,12 +22,13 @@ const GRANT: &str = "grant_type=client_credentials";
 fn start(change: impl FnOnce(&mut Settings)) -> Running {
     Running::with(|settings| {
         let folder = tempfile::tempdir().unwrap();
-        let (certificate, key) = Identity::loopback("authority").write(folder.path(), "server");
+        let (certificate, private_key) = Identity::loopback("authority").write(folder.path(), "server");
         let authorities = folder.path().join("ca.pem");
         std::fs::write(&authorities, tls::authority().pem()).unwrap();
         settings.issuer = settings.issuer.replace("http:", "https:");
+        let files = Files { certificate, private_key, clients: Clients::Unverified };
         settings.tls = Some(Tls {
-            server: Arc::new(server_config(&certificate, &key).unwrap()),
+            server: Arc::new(server_config(&files, HTTP1).unwrap()),
             client_authorities: Some(Authorities::read(&authorities).unwrap()),
         });
         change(settings);
