@@ -31,10 +31,11 @@ fn url(login: &Login, name: Option<&str>, departure: Departure<'_>) -> String {
     let Departure { return_to, login_hint, step_up } = departure;
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query.extend_pairs(name.map(|name| ("login", name)));
-    query.append_pair("return_to", return_to);
     query.extend_pairs(login_hint.map(|hint| ("login_hint", hint)));
     query.extend_pairs(Some(("acr_values", &step_up.acr_values)).filter(|(_, values)| !values.is_empty()));
     query.extend_pairs(step_up.max_age.map(|seconds| ("max_age", seconds.to_string())));
+    // Last, so that a page can append the fragment that it alone knows.
+    query.append_pair("return_to", return_to);
     format!("{}{OWN}login?{}", login.settings.public_url, query.finish())
 }
 

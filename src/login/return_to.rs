@@ -8,7 +8,8 @@ const FRONT: &str = "/";
 /// The longest target that is kept, in bytes; a browser that needs more starts at the front page.
 const MAX_BYTES: usize = 1024;
 
-/// The path and query that `asked` leads to, if that is on `origin` and not one of the gateway's own paths; else `/`.
+/// The path, query and fragment that `asked` leads to, if that is on `origin` and not one of the gateway's own paths; else `/`.
+/// The fragment is where applications with routes in it stand; a browser shows it to no server, and resolves nothing in it.
 ///
 /// What browsers forgive is refused here: backslashes, blanks and control characters, raw or at the edges, an
 /// authority hidden behind slashes, a target without a leading slash.
@@ -16,7 +17,7 @@ const MAX_BYTES: usize = 1024;
 pub fn safe(asked: &str, origin: &str) -> String {
     let path = asked.strip_prefix(origin).filter(|rest| rest.starts_with(['/', '?'])).unwrap_or(asked);
     let path = if path.starts_with('?') { format!("/{path}") } else { path.to_owned() };
-    let plain = path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\' && byte != b'#');
+    let plain = path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     let rooted = path.starts_with('/') && !path.starts_with("//");
     // Percent-encoded slashes, dots and controls right at the front could be undone by a sloppy reader further on.
     let odd =
@@ -56,6 +57,9 @@ mod tests {
             ("https://app.example?x", "/?x"),
             ("/a%20b", "/a%20b"),
             ("/.tollgates", "/.tollgates"),
+            ("/#/orders/7", "/#/orders/7"),
+            ("https://app.example/a?b#c", "/a?b#c"),
+            ("/a#//evil.example", "/a#//evil.example"),
         ];
         for (asked, expected) in good {
             assert_eq!(safe(asked, ORIGIN), expected, "{asked}");
@@ -84,7 +88,11 @@ mod tests {
             "HTTPS://APP.EXAMPLE/",
             "javascript:1",
             "data:text/html,x",
-            "/#/evil",
+            "#/evil",
+            "https://app.example#@evil.example",
+            "/.tollgate#/x",
+            "/x/../.tollgate/login#/x",
+            "/a#\\evil",
             "https://app.example//evil.example",
             "///evil.example",
             "/.tollgate/logout",

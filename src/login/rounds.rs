@@ -79,7 +79,7 @@ pub fn forgotten(jar: &Jar, headers: &HeaderMap) -> Option<HeaderValue> {
 
 /// The path alone: an application may well add to the query with each round.
 fn place(return_to: &str) -> String {
-    stand_in(return_to.split('?').next().unwrap_or_default())
+    stand_in(return_to.split(['?', '#']).next().unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -64,11 +64,14 @@ async function logIn(page, path = '/') {
 async function spa(world) {
   const page = await world.open();
   const came = watch(world, page);
-  await page.goto(`${world.gateway}/`);
+  // A route of the application that no server sees.
+  const here = `${world.gateway}/#/orders`;
+  await page.goto(here);
   await heading(page, 'You are not logged in');
   forgive(world, 401);
   await page.look('spa-outside');
   await logIn(page);
+  assert.equal(page.url(), here);
   await page.getByText('alice@app.example').waitFor();
   await hasNoToken(page);
 

@@ -113,7 +113,10 @@ fn the_way_by_a_script_ends_as_well() {
     let page = browser.visit(&login);
     is_explained(&world, &page, "does not send back the cookie", "no cookie of the session came back");
     let again = page.response.text();
-    assert!(again.contains("max_age=600\">Try again"), "who tries again asks for as much: {again}");
+    assert!(
+        again.contains("max_age=600&amp;return_to=%2Fpublic%3Fpage\">Try again"),
+        "who tries again asks for as much: {again}"
+    );
 }
 
 #[test]

@@ -40,6 +40,21 @@ fn who_is_not_logged_in_is_told_where_to_and_comes_back_to_the_page() {
     assert_eq!(browser.sign_in(at_issuer, "alice", "wonderland").url, page);
 }
 
+/// No server sees what stands behind the `#`: the page appends it to where it is told to go.
+#[test]
+fn a_page_with_its_routes_behind_the_number_sign_comes_back_to_the_same_one() {
+    let (world, mut browser) = (World::start(), Browser::default());
+    let fields = [("Sec-Fetch-Mode", "cors"), ("Referer", &*world.url("/app"))];
+    let refused = browser.send("GET", &world.url("/api/orders"), &fields, "");
+    let url = format!("{}%23%2Forders%2F7", refused.json()["login"].as_str().expect("a URL"));
+    let at_issuer = browser.visit(&url);
+    assert_eq!(browser.sign_in(at_issuer, "alice", "wonderland").url, world.url("/app#/orders/7"));
+    let elsewhere = world.url("/.tollgate/login?return_to=%2F.tollgate%2Flogin%23%2F");
+    let mut browser = Browser::default();
+    let at_issuer = browser.visit(&elsewhere);
+    assert_eq!(browser.sign_in(at_issuer, "alice", "wonderland").url, world.url("/"), "never to a path of the gateway");
+}
+
 /// A person who goes from page to page wants the next one, not the one that led there.
 #[test]
 fn a_visit_comes_back_to_what_was_visited_and_not_to_the_page_before() {

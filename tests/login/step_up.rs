@@ -123,10 +123,10 @@ fn programs_are_told_what_is_needed_and_where() {
     assert_eq!((refused.status, refused.code()), (401, "step_up_required".into()));
     assert_eq!(refused.bearer("error").as_deref(), Some("insufficient_user_authentication"));
     assert_eq!(refused.bearer("acr_values").as_deref(), Some("gold silver"));
-    let login = format!("{}?login=web&return_to=%2Fstrong&acr_values=gold+silver", world.url("/.tollgate/login"));
+    let login = format!("{}?login=web&acr_values=gold+silver&return_to=%2Fstrong", world.url("/.tollgate/login"));
     assert_eq!(refused.json()["login"], login);
     let form = browser.step("POST", &world.url("/strong"), "a=b");
-    let link = format!("{}?login=web&amp;return_to=%2F&amp;acr_values=gold+silver", world.url("/.tollgate/login"));
+    let link = format!("{}?login=web&amp;acr_values=gold+silver&amp;return_to=%2F", world.url("/.tollgate/login"));
     assert!(form.status == 401 && form.text().contains(&link), "{}", form.text());
     assert!(world.upstream.seen().is_empty(), "nothing reached the upstream");
     let page = browser.visit(&login);
@@ -167,7 +167,7 @@ fn an_issuer_that_does_not_reach_it_ends_in_a_page_and_not_in_a_loop() {
     let page = browser.sign_in(page, "alice", "wonderland").response;
     assert_eq!(page.status, 400, "{}", page.text());
     is_explained(&world, &page, "needs a stronger sign-in", "the acr of the ID token is none of those");
-    let again = "return_to=%2Fstrong&amp;acr_values=gold+silver\">Try again";
+    let again = "acr_values=gold+silver&amp;return_to=%2Fstrong\">Try again";
     assert!(page.text().contains(again), "who tries again asks for as much: {}", page.text());
     assert_eq!(asked(&browser).len(), 1, "{:?}", browser.history);
     assert!(world.upstream.seen().is_empty(), "nothing reached the upstream");
@@ -196,7 +196,7 @@ fn a_page_that_needs_a_recent_sign_in_asks_for_one() {
     });
     assert_eq!((refused.status, refused.code()), (401, "step_up_required".into()));
     assert_eq!(refused.bearer("max_age").as_deref(), Some("2"));
-    let login = format!("{}?login=web&return_to=%2Frecent&max_age=2", world.url("/.tollgate/login"));
+    let login = format!("{}?login=web&max_age=2&return_to=%2Frecent", world.url("/.tollgate/login"));
     assert_eq!(refused.json()["login"], login);
     // The issuer counts in whole seconds.
     std::thread::sleep(std::time::Duration::from_millis(1100));

@@ -88,10 +88,9 @@ const KINDS: &[(&str, &str, Fields, Gets)] = &[
 fn complaint(world: &World, (method, gets): (&str, Gets), code: &str, path: &str, answer: &Response) -> Option<String> {
     let return_to = if matches!(method, "GET" | "HEAD" | "OPTIONS") { path } else { "/" };
     let mut query = url::form_urlencoded::Serializer::new(String::new());
-    query.extend_pairs([("login", "web"), ("return_to", return_to)]);
-    if path.starts_with("/strong") {
-        query.append_pair("acr_values", "gold");
-    }
+    query.append_pair("login", "web");
+    query.extend_pairs(Some(("acr_values", "gold")).filter(|_| path.starts_with("/strong")));
+    query.append_pair("return_to", return_to);
     let login = format!("{}?{}", world.url("/.tollgate/login"), query.finish());
     let (kind, head) = (answer.header("content-type").unwrap_or_default(), method == "HEAD");
     let starts_nothing = answer.header("set-cookie").is_none() && answer.header("location").is_none();

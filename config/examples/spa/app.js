@@ -25,7 +25,8 @@ function show(session) {
 function showNobody({ message, login }) {
   element('heading').textContent = 'You are not logged in';
   element('message').textContent = message;
-  if (login) element('login').href = login;
+  // What stands behind the # is known to the page alone.
+  if (login) element('login').href = login + encodeURIComponent(location.hash);
   element('orders').replaceChildren();
   element('inside').hidden = true;
   element('outside').hidden = false;
