@@ -115,6 +115,8 @@ codes! {
     BadHost = "bad-host", Error;
     /// Not a path pattern.
     BadPath = "bad-path", Error;
+    /// A wildcard as other gateways write it, `*` or `:name`: it stands for itself.
+    LiteralWildcard = "literal-wildcard", Warning;
     /// Not a request method, or one that a gateway does not forward.
     BadMethod = "bad-method", Error;
     /// Not one scope (RFC 6749, section 3.3): a scope has no blanks, quotes or backslashes.

@@ -156,6 +156,13 @@ impl<'s> Reader<'s> {
 fn way_out(found: &DeValue<'_>, expected: &str) -> String {
     let wants_text = expected.starts_with("a text");
     match found {
+        // Several in one text, as in the `scope` of OAuth: no such list has elements with blanks or commas.
+        DeValue::String(text) if expected.starts_with("a list, each") => {
+            let separated = |c: char| c == ',' || c.is_whitespace();
+            let elements: Vec<_> = text.split(separated).filter(|element| !element.is_empty()).collect();
+            let elements = if elements.is_empty() { vec![&**text] } else { elements };
+            format!("write it as a list: {elements:?}")
+        }
         DeValue::String(text) if expected.starts_with("a list") => format!("write it as a list: [{text:?}]"),
         DeValue::String(text) if expected.starts_with("true") && matches!(&**text, "true" | "false") => {
             format!("write it without quotes: {text}")

@@ -21,6 +21,7 @@ mod store;
 mod tenant;
 mod token_from;
 mod upstream;
+mod wildcard;
 
 use std::path::PathBuf;
 

@@ -9,7 +9,7 @@ use super::overlap::{self, Seen};
 use super::rule::{self, Sets};
 use super::tenant::Roll;
 use super::token_from::token_from;
-use super::{Check, Named, refuse_repeats};
+use super::{Check, Named, refuse_repeats, wildcard};
 use crate::config::diagnostic::{Code, Diagnostic, Span};
 use crate::config::model::{Access, Bind, Credential, PolicyTest, Route};
 use crate::config::raw::login::Login;
@@ -142,6 +142,9 @@ fn route<'a>(
 ) -> Option<Route> {
     let raw = &at.value;
     public_has_no_rules(raw, check);
+    if let Some((path, span)) = raw.path.written() {
+        wildcard::check(path.0.as_str(), span, check);
+    }
     let credential = credential(raw, check);
     let upstream = upstream(raw, names, check);
     let parts = rule::parts(raw, sets, names, check);
