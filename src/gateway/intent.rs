@@ -44,16 +44,15 @@ impl Intent {
 /// Whether this is a browser on its way to a page, by whatever method. Scripts of browsers that send no `Sec-Fetch-Mode` are
 /// known by what their libraries add.
 pub(super) fn navigates(headers: &HeaderMap) -> bool {
-    if headers.contains_key(UPGRADE) {
-        return false;
-    }
-    match headers.get(FETCH_MODE) {
+    // Most requests are of programs: what they lack is looked for first.
+    let wants_page = match headers.get(FETCH_MODE) {
         Some(mode) => mode == "navigate",
         None => {
-            let by_script = headers.get(REQUESTED_WITH).is_some_and(|with| with == "XMLHttpRequest");
-            !by_script && headers.get(ACCEPT).is_some_and(|accept| accept.as_bytes().starts_with(b"text/html"))
+            let by_script = || headers.get(REQUESTED_WITH).is_some_and(|with| with == "XMLHttpRequest");
+            headers.get(ACCEPT).is_some_and(|accept| accept.as_bytes().starts_with(b"text/html")) && !by_script()
         }
-    }
+    };
+    wants_page && !headers.contains_key(UPGRADE)
 }
 
 /// Whether the browser itself says that nobody is on the way to a page: it fetches ahead, or for a picture, a script or a
