@@ -116,27 +116,37 @@ impl Door<'_> {
     /// A browser on its way to a page is sent to the issuer, everybody else is told where a person can log in.
     async fn turn_away(&self, denial: Denial) -> Result<Passed, Refusal> {
         let mut challenge = Challenge::of(&self.view.snapshot, self.route, self.asking);
-        // What no login changes is no reason for one.
+        let Asking { method, headers, uri, now, .. } = *self.asking;
+        let intent = Intent::of(method, headers);
+        let return_to = login_links::return_to(self.login, self.asking, intent);
+        // What no login changes is no reason for one; but a person may have another account.
         if !matches!(denial, Denial::NoCredential | Denial::SessionExpired | Denial::StepUpRequired { .. }) {
+            let another = is_about_the_account(&denial) && intent != Intent::Read;
+            challenge.login = another.then(|| login_links::another_account_url(self.login, return_to));
             return Err(refused(self.exchange, denial, challenge));
         }
         // Who has to log in anyway does it as the route wants it at once.
         let step_up = self.route.rule.step_up();
-        let Asking { method, headers, uri, now, .. } = *self.asking;
-        let intent = Intent::of(method, headers);
         if intent == Intent::Visit {
             let return_to = uri.path_and_query().map_or("/", PathAndQuery::as_str);
-            let departure = Departure { return_to, login_hint: None, step_up };
-            let way = self.login.begin(departure, headers, now).await;
+            let way = self.login.begin(Departure::to(return_to, step_up), headers, now).await;
             let call = Call { snapshot: &self.view.snapshot, exchange: self.exchange, target: None, now };
             return Ok(Passed::Document(call.went(self.login, return_to, way)));
         }
-        let return_to = login_links::return_to(self.login, self.asking, intent);
-        challenge.login = Some(login_links::login_url(self.login, Departure { return_to, login_hint: None, step_up }));
+        challenge.login = Some(login_links::login_url(self.login, Departure::to(return_to, step_up)));
         challenge.is_lost = !method.is_safe();
         let form = if intent == Intent::Show { Form::Page } else { Form::Problem };
         self.exchange.denied(denial.code(), || denial.detail());
         Ok(Passed::Document(respond::denial(&denial, &challenge, form, &self.view.snapshot.pages)))
+    }
+}
+
+/// Whether another person might have been let in.
+fn is_about_the_account(denial: &Denial) -> bool {
+    match denial {
+        Denial::InsufficientScope { .. } | Denial::ClaimRefused { .. } => true,
+        Denial::Token(rejection) => rejection.code == RejectionCode::Revoked,
+        _ => false,
     }
 }
 

@@ -5,7 +5,7 @@ use http::header::REFERER;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Request};
 
-use crate::login::{Departure, Login};
+use crate::login::{Departure, Login, StepUp};
 use crate::policy::Denial;
 
 use super::asking::Asking;
@@ -16,6 +16,17 @@ use super::login_paths::OWN;
 const MAX_HINT: usize = 320;
 /// Bytes of the context classes that a link may ask for.
 const MAX_ACR: usize = 512;
+
+/// What a link may have the issuer ask. Not `none`: whether a person is asked nothing is no stranger's to say.
+const PROMPTS: [&str; 3] = ["login", "consent", ANOTHER_ACCOUNT];
+/// The word of `prompt` for choosing an account (OpenID Connect Core 1.0, section 3.1.2.1).
+const ANOTHER_ACCOUNT: &str = "select_account";
+
+/// The page at which a person can log in by another account, to come back to `return_to`.
+pub(super) fn another_account_url(login: &Login, return_to: &str) -> String {
+    let prompt = Some(ANOTHER_ACCOUNT);
+    login_url(login, Departure { prompt, ..Departure::to(return_to, &StepUp::default()) })
+}
 
 /// The page at which a person can log in by this login.
 pub(super) fn login_url(login: &Login, departure: Departure<'_>) -> String {
@@ -28,10 +39,11 @@ pub(super) fn chooser_url(login: &Login, departure: Departure<'_>) -> String {
 }
 
 fn url(login: &Login, name: Option<&str>, departure: Departure<'_>) -> String {
-    let Departure { return_to, login_hint, step_up } = departure;
+    let Departure { return_to, login_hint, prompt, step_up } = departure;
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query.extend_pairs(name.map(|name| ("login", name)));
     query.extend_pairs(login_hint.map(|hint| ("login_hint", hint)));
+    query.extend_pairs(prompt.map(|word| ("prompt", word)));
     query.extend_pairs(Some(("acr_values", &step_up.acr_values)).filter(|(_, values)| !values.is_empty()));
     query.extend_pairs(step_up.max_age.map(|seconds| ("max_age", seconds.to_string())));
     // Last, so that a page can append the fragment that it alone knows.
@@ -73,6 +85,16 @@ pub(super) fn login_hint(hint: Option<&str>) -> Result<Option<&str>, Denial> {
             detail: "The login_hint is too long, or has control characters or none that are UTF-8.",
         }),
         hint => Ok(hint.filter(|hint| !hint.trim().is_empty())),
+    }
+}
+
+/// What a link has the issuer ask.
+pub(super) fn prompt(word: Option<&str>) -> Result<Option<&str>, Denial> {
+    match word.filter(|word| !word.is_empty()) {
+        Some(word) if !PROMPTS.contains(&word) => {
+            Err(Denial::BadRequest { detail: "prompt has to be login, consent or select_account." })
+        }
+        word => Ok(word),
     }
 }
 

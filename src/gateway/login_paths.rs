@@ -78,13 +78,13 @@ impl Call<'_> {
             // A person has to want it.
             return Err(Denial::NoCredential);
         }
-        let names = ["return_to", "login", "acr_values", "max_age", "login_hint"];
-        let [return_to, name, acr_values, max_age, hint] = links::parameters(head, names)?;
-        let login_hint = links::login_hint(hint.as_deref())?;
+        let names = ["return_to", "login", "acr_values", "max_age", "login_hint", "prompt"];
+        let [return_to, name, acr_values, max_age, hint, prompt] = links::parameters(head, names)?;
+        let (login_hint, prompt) = (links::login_hint(hint.as_deref())?, links::prompt(prompt.as_deref())?);
         let step_up =
             StepUp { acr_values: links::acr_values(acr_values)?, max_age: links::max_age(max_age.as_deref())? };
         let return_to = return_to.unwrap_or_default();
-        let departure = Departure { return_to: &return_to, login_hint, step_up: &step_up };
+        let departure = Departure { return_to: &return_to, login_hint, prompt, step_up: &step_up };
         let login = match (name, logins) {
             (Some(name), _) => logins.iter().find(|login| *login.settings.name == *name).ok_or(Denial::NoRoute)?,
             (None, [only]) => only,
@@ -174,7 +174,8 @@ impl Call<'_> {
     /// Nobody is logged in, and this is where a person can, to come back to the page that asks.
     fn nobody(&self, logins: &[&Arc<Login>], headers: &HeaderMap, denial: &Denial) -> Response<Bytes> {
         let return_to = links::asking_page(logins[0], headers).unwrap_or("/");
-        let departure = Departure { return_to, login_hint: None, step_up: &StepUp::default() };
+        let step_up = StepUp::default();
+        let departure = Departure::to(return_to, &step_up);
         let url = match logins {
             [only] => links::login_url(only, departure),
             several => links::chooser_url(several[0], departure),
@@ -233,7 +234,7 @@ impl Call<'_> {
         let reference = random_id().chars().filter(char::is_ascii_alphanumeric).take(8).collect::<String>();
         self.exchange.denied("login_failed", || format!("reference {reference}: {}", failure.detail));
         let return_to = failure.return_to.as_deref().unwrap_or(return_to);
-        let again = links::login_url(login, Departure { return_to, login_hint: None, step_up: &failure.step_up });
+        let again = links::login_url(login, Departure::to(return_to, &failure.step_up));
         let home = Link { url: "/", text: texts::HOME };
         let links = match failure.told {
             Told::NotLoggedOut | Told::NobodyNamed => &[home][..],

@@ -52,7 +52,7 @@ pub fn denial(denial: &Denial, challenge: &Challenge, form: Form, pages: &Pages)
         code: denial.code(),
         sentence,
         said: texts::refusal(denial),
-        login: challenge.login.as_deref(),
+        login: challenge.login.as_deref().map(|url| Link { url, text: texts::login(denial) }),
         is_lost: challenge.is_lost,
     };
     let mut response = refusal.response(form, pages);
@@ -152,7 +152,7 @@ struct Refusal<'a> {
     /// For a person.
     said: Said,
     /// Where a person can log in.
-    login: Option<&'a str>,
+    login: Option<Link<'a>>,
     is_lost: bool,
 }
 
@@ -162,15 +162,14 @@ impl Refusal<'_> {
             Form::Problem => own(self.status, "application/problem+json", self.problem()),
             Form::Page => {
                 let note = format!("{} {}", self.status.as_str(), self.code);
-                let link = self.login.map(|url| Link { url, text: texts::LOG_IN });
                 let filling = Filling {
                     title: self.said.title,
                     sentence: self.said.sentence,
                     hint: self.is_lost.then_some(texts::NOT_TAKEN),
                     note: Some(&note),
                     code: Some(self.code),
-                    site: self.login.map(site),
-                    links: link.as_slice(),
+                    site: self.login.map(|login| site(login.url)),
+                    links: self.login.as_slice(),
                     ..Filling::default()
                 };
                 page(self.status, Kind::Refusal, filling, pages)
@@ -182,7 +181,7 @@ impl Refusal<'_> {
     fn problem(&self) -> String {
         let Self { status, code, sentence, login, .. } = self;
         let title = status.canonical_reason().unwrap_or("Refused");
-        let login = login.map(|url| format!(",\"login\":{}", serde_json::Value::from(url))).unwrap_or_default();
+        let login = login.map(|login| format!(",\"login\":{}", serde_json::Value::from(login.url))).unwrap_or_default();
         format!(
             "{{\"title\":\"{title}\",\"status\":{status},\"code\":\"{code}\",\"detail\":\"{sentence}\"{login}}}\n",
             status = status.as_u16()

@@ -11,7 +11,9 @@ use crate::token::RejectionCode;
 use super::respond::Broken;
 
 /// A link to a login.
-pub(super) const LOG_IN: &str = "Log in";
+const LOG_IN: &str = "Log in";
+/// The same where somebody else might be let in.
+const ANOTHER_ACCOUNT: &str = "Log in with another account";
 /// The same after a login that failed.
 pub(super) const TRY_AGAIN: &str = "Try again";
 /// A link to where everything begins.
@@ -93,6 +95,14 @@ pub(super) const fn failure(told: Told) -> Said {
     }
 }
 
+/// A link to a login beside a refusal.
+pub(super) const fn login(denial: &Denial) -> &'static str {
+    match denial {
+        Denial::InsufficientScope { .. } | Denial::ClaimRefused { .. } | Denial::Token(_) => ANOTHER_ACCOUNT,
+        _ => LOG_IN,
+    }
+}
+
 /// A refused request, for a person.
 pub(super) const fn refusal(denial: &Denial) -> Said {
     match denial {
@@ -121,6 +131,7 @@ pub(super) const fn refusal(denial: &Denial) -> Said {
                 said("Not at the moment", "It cannot be checked now who you are. Please try again in a moment.")
             }
             RejectionCode::Expired => said("Not logged in any more", "The access that your browser has is over."),
+            RejectionCode::Revoked => said("No access", "Your access was taken back."),
             _not_accepted => said("No access", "The access token that your browser sent is not accepted."),
         },
     }

@@ -142,8 +142,18 @@ pub struct Departure<'a> {
     pub return_to: &'a str,
     /// Who is expected. It goes to the issuer and nowhere else, and decides nothing: who it is, the ID token says.
     pub login_hint: Option<&'a str>,
+    /// What the issuer shall ask, though it need not: a word of `prompt`, but not `none`.
+    pub prompt: Option<&'a str>,
     /// What the sign-in must be, beyond what the login asks of every one.
     pub step_up: &'a StepUp,
+}
+
+impl<'a> Departure<'a> {
+    /// To `return_to`, with a sign-in that is as `step_up` says.
+    #[must_use]
+    pub const fn to(return_to: &'a str, step_up: &'a StepUp) -> Self {
+        Self { return_to, login_hint: None, prompt: None, step_up }
+    }
 }
 
 /// What all logins of the process share and a reload keeps.
@@ -234,14 +244,15 @@ impl Login {
     /// # Errors
     /// When the issuer's metadata are not to be had, or it refuses a pushed request; and when logins lead nowhere.
     pub async fn begin(&self, departure: Departure<'_>, headers: &HeaderMap, now: UnixTime) -> Result<Way, Failure> {
-        let Departure { return_to, login_hint, step_up } = departure;
+        let Departure { return_to, login_hint, prompt, step_up } = departure;
         let return_to = return_to::safe(return_to, &self.settings.public_url);
         let rounds = rounds::before(self.tools(), &return_to, headers, now);
         if let Some(failure) = rounds::refused(rounds, self.sessions.shown(&self.jar, headers), &self.jar) {
             return Err(Failure { step_up: step_up.clone(), ..failure });
         }
-        let login_hint = login_hint.map(str::to_owned);
-        let transaction = Transaction { rounds, login_hint, ..Transaction::begin(return_to, step_up.clone(), now) };
+        let [login_hint, prompt] = [login_hint, prompt].map(|said| said.map(str::to_owned));
+        let transaction =
+            Transaction { rounds, login_hint, prompt, ..Transaction::begin(return_to, step_up.clone(), now) };
         let sent = self.send(&transaction, headers).await;
         sent.map_err(|failure| Failure { step_up: transaction.step_up, ..failure })
     }
@@ -280,7 +291,7 @@ impl Login {
     /// The authorization request (OpenID Connect Core 1.0 section 3.1.2.1, RFC 7636 section 4.3, RFC 8707 section 2).
     fn request<'a>(&'a self, transaction: &'a Transaction) -> Vec<(&'static str, Cow<'a, str>)> {
         let StepUp { acr_values, max_age } = self.asked(&transaction.step_up);
-        let prompt = self.prompt(transaction.anew);
+        let prompt = self.prompt(transaction);
         let hint = transaction.login_hint.as_ref().or(self.settings.login_hint.as_ref());
         let mut request: Vec<(_, Cow<'a, str>)> = vec![
             ("response_type", "code".into()),
@@ -306,10 +317,17 @@ impl Login {
         self.settings.resource.iter().map(|resource| ("resource", &**resource))
     }
 
-    /// `prompt`, for a sign-in that has to be made anew or for any.
-    fn prompt(&self, anew: bool) -> String {
-        let usual = self.settings.prompt.iter().copied().filter(|word| !anew || !matches!(*word, "none" | "login"));
-        anew.then_some("login").into_iter().chain(usual).collect::<Vec<_>>().join(" ")
+    /// `prompt`: what has to be asked for a sign-in that is made anew, what the link says, and what the login says; each once.
+    fn prompt(&self, transaction: &Transaction) -> String {
+        let asked = transaction.anew.then_some("login").into_iter().chain(transaction.prompt.as_deref());
+        let mut words: Vec<&str> = Vec::new();
+        for word in asked.chain(self.settings.prompt.iter().copied()) {
+            // Nobody can be asked something without being asked.
+            if !words.contains(&word) && (word != "none" || words.is_empty()) {
+                words.push(word);
+            }
+        }
+        words.join(" ")
     }
 
     /// What the issuer is asked for: the context classes of `step_up`, else those of the login, and the shorter age.

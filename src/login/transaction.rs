@@ -45,6 +45,9 @@ pub struct Transaction {
     /// Who is expected, if the request said so.
     #[serde(default)]
     pub login_hint: Option<String>,
+    /// What the issuer shall ask, if the request said so.
+    #[serde(default)]
+    pub prompt: Option<String>,
     /// What the sign-in must be.
     #[serde(default)]
     pub step_up: StepUp,
@@ -65,15 +68,21 @@ impl Transaction {
         let random = || URL_SAFE_NO_PAD.encode(random_bytes::<32>());
         let [state, nonce, verifier] = [random(), random(), random()];
         // No age at all is another word for a new sign-in (OpenID Connect Core 1.0, section 3.1.2.1).
-        let (login_hint, anew, began) = (None, step_up.max_age == Some(0), now.millis());
-        Self { state, nonce, verifier, return_to, login_hint, step_up, anew, rounds: 0, began }
+        let (anew, began) = (step_up.max_age == Some(0), now.millis());
+        Self { state, nonce, verifier, return_to, login_hint: None, prompt: None, step_up, anew, rounds: 0, began }
     }
 
     /// The same once more, but for a sign-in that is made anew.
     #[must_use]
     pub fn once_more(&self, now: UnixTime) -> Self {
-        let (rounds, login_hint) = (self.rounds, self.login_hint.clone());
-        Self { anew: true, rounds, login_hint, ..Self::begin(self.return_to.clone(), self.step_up.clone(), now) }
+        let (rounds, login_hint, prompt) = (self.rounds, self.login_hint.clone(), self.prompt.clone());
+        Self {
+            anew: true,
+            rounds,
+            login_hint,
+            prompt,
+            ..Self::begin(self.return_to.clone(), self.step_up.clone(), now)
+        }
     }
 
     /// The PKCE challenge by S256 (RFC 7636, section 4.2).

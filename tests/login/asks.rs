@@ -78,6 +78,31 @@ fn the_login_link_may_say_who_is_about_to_sign_in() {
     assert_eq!(who.json()["sub"], "alice");
 }
 
+#[test]
+fn the_login_link_may_have_the_issuer_ask() {
+    let asked = |keys: &str, query: &str| {
+        let asked =
+            Foreign::with(keys).ask(&mut Browser::default(), &format!("/.tollgate/login?return_to=%2Fx{query}"));
+        values(&asked, "prompt").join("|")
+    };
+    for (keys, query, prompt) in [
+        ("", "&prompt=select_account", "select_account"),
+        ("", "&prompt=", ""),
+        ("", "&prompt=login&max_age=0", "login"),
+        ("prompt = \"none\"", "&prompt=consent", "consent"),
+        ("prompt = \"none\"", "", "none"),
+        ("prompt = [\"consent\", \"login\"]", "&prompt=select_account", "select_account consent login"),
+        ("prompt = [\"consent\"]", "&prompt=consent&max_age=0", "login consent"),
+    ] {
+        assert_eq!(asked(keys, query), prompt, "{keys} {query}");
+    }
+    let world = Foreign::with("");
+    for bad in ["none", "login%20consent", "LOGIN", "x", "login%0d%0a"] {
+        let refused = Browser::default().step("GET", &world.url(&format!("/.tollgate/login?prompt={bad}")), "");
+        assert_eq!((refused.status, refused.header("location")), (400, None), "{bad}");
+    }
+}
+
 /// A route or a link may ask for more than the login does.
 #[test]
 fn the_shorter_age_is_asked_for_and_the_classes_of_the_route() {

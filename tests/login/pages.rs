@@ -1,10 +1,10 @@
 //! The gateway's pages for people: what they say, what they may do in a browser, and files in their place.
 
 use super::support::browser::{Browser, Page};
-use super::support::client::Response;
+use super::support::client::{Request, Response};
 use super::support::gateway::run;
 use super::support::world::Setting;
-use super::{World, answer_for};
+use super::{World, answer_for, script};
 
 /// A second login of the same application.
 const OTHER: &str = r#"label = "Staff <of> Acme"
@@ -67,6 +67,42 @@ fn pages_say_what_happened_and_what_to_do() {
     let chooser = more("/.tollgate/login?return_to=%2Fdeep&login_hint=bob&acr_values=gold&max_age=5");
     assert!(chooser.contains(&login("web", "login_hint=bob&amp;return_to=%2Fdeep")), "{chooser}");
     assert!(!chooser.contains("acr_values") && !chooser.contains("max_age"), "not every login has that: {chooser}");
+}
+
+/// Who is not let in by this account may have another; a program is told no such thing.
+#[test]
+fn who_may_not_is_offered_to_log_in_with_another_account() {
+    let bob = "[[authority.users]]\nname = \"bob\"\nsub = \"user-bob\"\npassword = \"builder\"\n\
+               [[routes]]\npath = \"/bobs\"\nupstream = \"app\"\nlogin = \"web\"\nclaims = { \"/sub\" = \"user-bob\" }";
+    let (world, mut browser) = (World::with("", bob), Browser::default());
+    let page = world.log_in(&mut browser, "/bobs?week=1");
+    assert_eq!((page.response.status, page.response.header("set-cookie")), (403, None));
+    let link = "/.tollgate/login?login=web&prompt=select_account&return_to=%2Fbobs%3Fweek%3D1";
+    let shown = format!("<a href=\"{}\">Log in with another account</a>", world.url(link).replace('&', "&amp;"));
+    assert!(page.response.text().contains(&shown), "{}", page.response.text());
+    let sent = browser.step("POST", &world.url("/bobs"), "a=b").text();
+    assert!(sent.contains("return_to=%2F\">Log in with another account") && !sent.contains("not taken in"), "{sent}");
+    let told = script(&world, &mut browser, "/bobs");
+    assert_eq!((told.status, told.json().get("login")), (403, None), "{}", told.text());
+    let chooser = browser.visit(&world.url(link));
+    assert!(chooser.response.text().contains("Choose an account"), "{}", chooser.response.text());
+    let password = browser.submit(&chooser, &[("account", "bob")]);
+    let page = browser.sign_in(password, "bob", "builder");
+    assert_eq!((page.response.status, page.url), (200, world.url("/bobs?week=1")));
+    let nothing = browser.step("GET", &world.url("/.tollgate/nothing"), "").text();
+    assert!(!nothing.contains("another account"), "nobody finds it: {nothing}");
+}
+
+#[test]
+fn whom_an_operator_turned_out_is_offered_another_account_too() {
+    let (world, mut browser) = (World::start(), Browser::default());
+    world.log_in(&mut browser, "/x");
+    let request = Request::new("POST", "/revocations").host("localhost").field("Content-Type", "application/json");
+    assert_eq!(request.body(b"{\"sub\": \"user-alice\"}").send(world.gateway.admin()).status, 201);
+    let page = browser.step("GET", &world.url("/x"), "");
+    let text = page.text();
+    assert!(page.status == 401 && text.contains("Your access was taken back."), "{text}");
+    assert!(text.contains("Log in with another account") && text.contains("401 revoked"), "{text}");
 }
 
 #[test]
