@@ -246,7 +246,8 @@ impl Login {
     pub async fn begin(&self, departure: Departure<'_>, headers: &HeaderMap, now: UnixTime) -> Result<Way, Failure> {
         let Departure { return_to, login_hint, prompt, step_up } = departure;
         let return_to = return_to::safe(return_to, &self.settings.public_url);
-        let rounds = rounds::before(self.tools(), &return_to, headers, now);
+        // Where the issuer asks, no browser goes round by itself.
+        let rounds = if prompt.is_some() { 0 } else { rounds::before(self.tools(), &return_to, headers, now) };
         if let Some(failure) = rounds::refused(rounds, self.sessions.shown(&self.jar, headers), &self.jar) {
             return Err(Failure { step_up: step_up.clone(), ..failure });
         }

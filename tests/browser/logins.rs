@@ -141,6 +141,14 @@ fn a_person_signs_in_anew_for_a_page_that_needs_it() {
 }
 
 #[test]
+fn a_person_who_may_not_logs_in_with_another_account() {
+    let route =
+        "[[routes]]\npath = \"/bobs\"\nupstream = \"app\"\nlogin = \"web\"\nclaims = { \"/sub\" = \"user-bob\" }";
+    let bob = "[[authority.users]]\nname = \"bob\"\nsub = \"user-bob\"\npassword = \"builder\"";
+    browse("gateway-another-account", route, bob);
+}
+
+#[test]
 fn an_answer_that_was_used_shows_an_error_with_a_reference() {
     browse("gateway-twice", "", "");
 }

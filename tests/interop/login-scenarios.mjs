@@ -178,6 +178,24 @@ async function stepUp(world) {
   await arrived(world, page, '/recent');
 }
 
+// A page that is not for this account, but for another one of the same person.
+async function anotherAccount(world) {
+  const page = await world.open();
+  await logIn(world, page, '/deep');
+  await page.goto(`${world.gateway}/bobs`);
+  await heading(page, 'No access');
+  forgive(world, 403);
+  await page.look('gateway-another-account');
+  await page.keyboard.press('Tab');
+  await page.keyboard.press('Enter');
+  await heading(page, 'Choose an account');
+  await page.getByRole('button', { name: /bob/ }).click();
+  await signIn(page, 'bob', 'builder');
+  await page.getByRole('button', { name: 'Allow' }).click();
+  await arrived(world, page, '/bobs');
+  assert.equal(await shown(page, 'who'), 'user-bob');
+}
+
 // The answer of a login that was done already, as by the back button.
 async function twice(world) {
   const page = await world.open();
@@ -263,6 +281,7 @@ export const scenarios = {
   'gateway-back-channel': backChannel,
   'gateway-denied': denied,
   'gateway-step-up': stepUp,
+  'gateway-another-account': anotherAccount,
   'gateway-twice': twice,
   'gateway-chooser': chooser,
   'gateway-small': small,

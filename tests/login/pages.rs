@@ -84,6 +84,12 @@ fn who_may_not_is_offered_to_log_in_with_another_account() {
     assert!(sent.contains("return_to=%2F\">Log in with another account") && !sent.contains("not taken in"), "{sent}");
     let told = script(&world, &mut browser, "/bobs");
     assert_eq!((told.status, told.json().get("login")), (403, None), "{}", told.text());
+    // However often the same person comes back.
+    for _ in 0..4 {
+        let chooser = browser.visit(&world.url(link));
+        let page = browser.submit(&chooser, &[("account", "alice")]);
+        assert_eq!(browser.sign_in(page, "alice", "wonderland").response.status, 403);
+    }
     let chooser = browser.visit(&world.url(link));
     assert!(chooser.response.text().contains("Choose an account"), "{}", chooser.response.text());
     let password = browser.submit(&chooser, &[("account", "bob")]);
