@@ -5,7 +5,7 @@
 //! gateway verifies with, so that the two check each other.
 
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
 use aws_lc_rs::error::Unspecified;
@@ -85,24 +85,28 @@ pub struct NoKeys;
 
 /// The keys in use, which appear some time after the start and may be exchanged later.
 #[derive(Debug)]
-pub(super) struct KeyRing(watch::Sender<Option<Result<Arc<KeySet>, NoKeys>>>);
+pub(super) struct KeyRing {
+    keys: watch::Sender<Option<Result<Arc<KeySet>, NoKeys>>>,
+    /// Makes the first ones.
+    maker: Option<JoinHandle<()>>,
+}
 
 impl KeyRing {
     /// Starts to make keys on a thread of its own.
     pub(super) fn generate() -> std::io::Result<Arc<Self>> {
-        let ring = Arc::new(Self(watch::Sender::new(None)));
-        let filled = Arc::clone(&ring);
-        thread::Builder::new().name("authority-keys".into()).spawn(move || {
+        let keys = watch::Sender::new(None);
+        let filled = keys.clone();
+        let maker = thread::Builder::new().name("authority-keys".into()).spawn(move || {
             let made = KeySet::generate().map(Arc::new);
             // A rotation may have been faster; its keys are the newer ones.
-            filled.0.send_if_modified(|slot| slot.is_none() && slot.replace(made).is_none());
+            filled.send_if_modified(|slot| slot.is_none() && slot.replace(made).is_none());
         })?;
-        Ok(ring)
+        Ok(Arc::new(Self { keys, maker: Some(maker) }))
     }
 
     /// The keys in use; waits for the first ones.
     pub(super) async fn current(&self) -> Result<Arc<KeySet>, NoKeys> {
-        let mut keys = self.0.subscribe();
+        let mut keys = self.keys.subscribe();
         let found = keys.wait_for(Option::is_some).await.map_err(|_| NoKeys)?;
         found.clone().unwrap_or(Err(NoKeys))
     }
@@ -110,13 +114,21 @@ impl KeyRing {
     /// Makes new keys and signs with them from now on. Blocks until they are made.
     pub(super) fn rotate(&self, old: OldKeys) -> Result<(), NoKeys> {
         let mut fresh = KeySet::generate()?;
-        self.0.send_modify(|slot| {
+        self.keys.send_modify(|slot| {
             if let (OldKeys::Published, Some(Ok(before))) = (old, &*slot) {
                 fresh.retire(before);
             }
             *slot = Some(Ok(Arc::new(fresh)));
         });
         Ok(())
+    }
+}
+
+/// A process that ends while one of its threads makes keys is aborted by the cryptographic library.
+impl Drop for KeyRing {
+    fn drop(&mut self) {
+        // One that panicked makes no keys any more.
+        let _ = self.maker.take().map(JoinHandle::join);
     }
 }
 

@@ -8,7 +8,7 @@ use crate::app::{EffectiveRule, TestResult, effective_rules, run_tests, system_m
 use crate::config::{self, Loaded};
 use crate::gateway::snapshot::Snapshot;
 
-use super::{ConfigFile, Outcome, complain, say};
+use super::{ConfigFile, Outcome, complain, run_here, say};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -55,11 +55,13 @@ fn test(args: &Args, loaded: Loaded) -> Outcome {
         }
     };
     let rules = args.effective.then(|| effective_rules(&snapshot));
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
-        complain("error: the system gives no event queue");
-        return Outcome::Faulty;
+    let results = match run_here(run_tests(&snapshot, means.clock.now())) {
+        Ok(results) => results,
+        Err(problem) => {
+            complain(format_args!("error: {problem}"));
+            return Outcome::Faulty;
+        }
     };
-    let results = runtime.block_on(run_tests(&snapshot, means.clock.now()));
     let failed = results.iter().filter(|result| !result.passed()).count();
     if args.json {
         let tests: Vec<Value> = results.iter().map(|result| test_json(result, &snapshot)).collect();

@@ -7,6 +7,7 @@ use http::{Method, Uri};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use serde_json::{Map, Value};
+use tokio::runtime::Handle;
 
 use crate::app::rehearse::{Caller, Rehearsal, rehearse};
 use crate::app::system_means;
@@ -14,7 +15,7 @@ use crate::gateway::snapshot::Snapshot;
 use crate::policy::Denial;
 use crate::secret::sha256;
 
-use super::{ConfigFile, Outcome, complain, load, say};
+use super::{ConfigFile, Outcome, complain, load, run_here, say};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -66,16 +67,16 @@ fn explain(args: &Args) -> Result<Outcome, Outcome> {
         complain(format_args!("error: {}", crate::observe::chain(&error)));
         Outcome::Misconfigured
     })?;
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(|error| {
-            complain(format_args!("error: the system gives no runtime: {error}"));
-            Outcome::Faulty
-        })?;
-    if matches!(caller, Caller::Token { .. }) {
-        snapshot.issuers.iter().for_each(|issuer| issuer.start(runtime.handle()));
-    }
-    let rehearsal = runtime.block_on(rehearse(&snapshot, &args.method, &args.url, caller, means.clock.now()));
-    runtime.shutdown_background();
+    let rehearsal = run_here(async {
+        if matches!(caller, Caller::Token { .. }) {
+            snapshot.issuers.iter().for_each(|issuer| issuer.start(&Handle::current()));
+        }
+        rehearse(&snapshot, &args.method, &args.url, caller, means.clock.now()).await
+    });
+    let rehearsal = rehearsal.map_err(|problem| {
+        complain(format_args!("error: {problem}"));
+        Outcome::Faulty
+    })?;
     let text = if args.json { format!("{:#}\n", rehearsal.to_json(&snapshot)) } else { tell(&rehearsal) };
     say(&text);
     Ok(if rehearsal.denial.is_none() { Outcome::Fine } else { Outcome::Denied })

@@ -119,6 +119,19 @@ fn completions(shell: clap_complete::Shell) -> Outcome {
     say(&String::from_utf8_lossy(&text))
 }
 
+/// Runs `work` to its end on this thread, and waits for nothing that it left behind, such as a prompt that nobody answered.
+///
+/// Other threads may at most wait for such things. One that asks for randomness while the process ends aborts it: the
+/// cryptographic library does, when it is torn down under it.
+fn run_here<F: Future>(work: F) -> Result<F::Output, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("the system gives no event queue: {error}"))?;
+    let done = runtime.block_on(work);
+    #[expect(clippy::disallowed_methods, reason = "all tasks are on this thread, and end with it")]
+    runtime.shutdown_background();
+    Ok(done)
+}
+
 /// Writes to standard output. A reader that has gone away (`| head`) is no fault.
 fn say(text: &str) -> Outcome {
     match io::stdout().lock().write_all(text.as_bytes()) {

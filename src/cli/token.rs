@@ -30,7 +30,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::fetch::{Fetch, HttpFetch};
 use crate::observe::chain;
 
-use super::{Outcome, complain, say};
+use super::{Outcome, complain, run_here, say};
 
 pub(super) use args::Args;
 pub(super) use browser::OPENER;
@@ -61,19 +61,13 @@ fn order_and_get(args: &Args) -> Result<Outcome, Failure> {
         Some(path) => Arc::new(HttpFetch::with_ca_file(path).map_err(|error| Failure::usage(chain(&error)))?),
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::fault(format!("the system gives no runtime: {error}")))?;
-    let got = runtime.block_on(async {
+    let got = run_here(async {
         tokio::select! {
             got = get(&order, fetch, &clock) => got,
             interrupted = interrupted() => Err(interrupted),
         }
     });
-    // A prompt that nobody answered may still hold a thread.
-    runtime.shutdown_background();
-    let answer = got?;
+    let answer = got.map_err(Failure::fault)??;
     Ok(hand_out(args, &answer, &*clock))
 }
 
